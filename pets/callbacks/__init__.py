@@ -1,0 +1,1 @@
+"""What a training run does besides training: schedule, LR finder, history, dashboards."""

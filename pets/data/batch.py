@@ -1,0 +1,33 @@
+"""What travels from the dataset to the model: the fields of a sample and, stacked, of a batch."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+N_DRAWS = 24
+"""Uniform numbers drawn for one image in one epoch: the first places the presize square, the others augment."""
+
+
+class Draw(NamedTuple):
+    """One request of the sampler. It carries the epoch, so that workers need no other message."""
+
+    epoch: int
+    index: int
+    padding: bool = False
+
+
+class Batch(NamedTuple):
+    """A batch of B images, before or after the batch transform."""
+
+    images: Tensor
+    """uint8 (B, 3, S, S) as collated; float32 (B, 3, s, s) in [0, 1] after the batch transform."""
+    targets: Tensor
+    """int64 (B,) class indices; float32 (B, C) class probabilities after mixup or cutmix."""
+    indices: Tensor
+    """int64 (B,) positions in the item table."""
+    sides: Tensor
+    """float32 (B,) side, in pixels, of the square at the top left of each canvas that holds the image."""
+    draws: Tensor
+    """float32 (B, N_DRAWS) uniform numbers in [0, 1) that decide the augmentation; zeros in evaluation."""
+    padding: Tensor
+    """bool (B,) true for items repeated only to give every process equally many batches: never counted."""

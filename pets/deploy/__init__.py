@@ -1,0 +1,1 @@
+"""A trained classifier outside the trainer: prediction, export, model card."""

@@ -1,0 +1,1 @@
+"""What the network learned: predictions, interpretation, figures."""

@@ -1,0 +1,1 @@
+"""What learns: backbone, head, losses, optimizer groups, the LightningModule."""
