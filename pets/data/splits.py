@@ -1,0 +1,242 @@
+"""From a list of files to the indices of the training, validation and test parts, and the file that repeats them."""
+
+import hashlib
+import json
+import logging
+import os
+import warnings
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pets.data.files import Source, examples
+from pets.data.positions import Stream, generator
+from pets.data.table import Table
+
+METHODS = ("random", "stratified", "official", "column")
+PARTS = ("train", "valid", "test")
+MANIFEST_VERSION = 1
+
+_log = logging.getLogger(__name__)
+
+
+class Split(NamedTuple):
+    """Sorted int64 indices into the files; no index is in two parts. `test` may be empty."""
+
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """How the files are split.
+
+    `random` is fastai's RandomSplitter with a generator of its own: the first floor(n * valid_pct) places of a
+    permutation are for validation; the last floor(n * test_pct) are the test part, so that neither share moves the
+    other part. `stratified` takes the same totals from the classes in proportion. `official` and `column` read the
+    parts that come with the data.
+
+    Raises:
+        ValueError: An option is outside its range.
+    """
+
+    method: str = "random"
+    valid_pct: float = 0.2
+    test_pct: float = 0.0
+    seed: int = 42
+    manifest: str | Path | None = None
+    """A splits.json whose parts are used again; the other options then have no effect."""
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"data.split.method={self.method!r} must be one of {', '.join(METHODS)}")
+        if not 0 < self.valid_pct < 1:
+            raise ValueError(f"data.split.valid_pct={self.valid_pct} must be above 0 and below 1")
+        if not 0 <= self.test_pct < 1 - self.valid_pct:
+            raise ValueError(f"data.split.test_pct={self.test_pct} must be at least 0 and below 1 - valid_pct")
+        if self.seed < 0:
+            raise ValueError(f"data.split.seed={self.seed} must be 0 or more")
+        if self.test_pct and (self.manifest is not None or self.method in ("official", "column")):
+            warnings.warn(f"data.split.test_pct={self.test_pct} has no effect: the parts are given", stacklevel=3)
+
+    @classmethod
+    def from_config(cls, **options: Any) -> "SplitRule":
+        """Build from the config's keys, where `manifest` is called `from`: a word that Python reserves."""
+        if "manifest" in options:
+            raise TypeError("data.split.manifest is not a key; use data.split.from")
+        return cls(manifest=options.pop("from", None), **options)
+
+    def __call__(
+        self,
+        files: Sequence[str],
+        targets: np.ndarray,
+        classes: Sequence[str],
+        source: Source,
+        left_out: Collection[str] = (),
+    ) -> Split:
+        """Split the files.
+
+        Args:
+            files: The files to split.
+            targets: int64 (n,) class indices of the files.
+            classes: Class names.
+            source: Where the files come from; asked for the parts by `official` and `column`.
+            left_out: Files that the data have but `files` leaves out on purpose; a given part may name them.
+
+        Raises:
+            FileNotFoundError: There is no manifest at the given path.
+            ValueError: A part is empty, a class has no file to train on, or the given parts do not fit the files.
+        """
+        if self.manifest is not None:
+            manifest = read_manifest(self.manifest)
+            split = _given(manifest.parts, files, {*left_out, *manifest.left_out}, f"data.split.from={self.manifest}")
+        elif self.method == "official":
+            split = _given(source.official(), files, left_out, "data.split.method=official")
+        elif self.method == "column":
+            if not isinstance(source, Table):
+                raise ValueError("data.split.method=column needs a table, as data=csv gives")
+            split = _given(source.column(), files, left_out, "data.split.method=column")
+        else:
+            split = self._draw(targets, len(classes))
+        _check(split, targets, classes, test_wanted=self.test_pct > 0)
+        return split
+
+    def _draw(self, targets: np.ndarray, n_classes: int) -> Split:
+        order = generator(self.seed, Stream.SPLIT).permutation(len(targets))
+        if self.method == "random":
+            groups = [order]
+        else:
+            groups = [order[targets[order] == target] for target in range(n_classes)]
+        sizes = np.array([len(group) for group in groups])
+        n_valid = _allot(self.valid_pct, sizes, sizes - 1)
+        n_test = _allot(self.test_pct, sizes, sizes - 1 - n_valid)
+        parts: dict[str, list[np.ndarray]] = {part: [] for part in PARTS}
+        for group, first, last in zip(groups, n_valid, sizes - n_test, strict=True):
+            parts["valid"].append(group[:first])
+            parts["train"].append(group[first:last])
+            parts["test"].append(group[last:])
+        return Split(**{part: np.sort(np.concatenate(indices)) for part, indices in parts.items()})
+
+
+def _allot(share: float, sizes: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Share floor(n * share) of n items out over groups of the given sizes: largest remainder, at most `most` each."""
+    n = int(sizes.sum())
+    total = int(n * share)
+    taken: np.ndarray = np.clip(sizes * total // max(n, 1), 0, np.maximum(most, 0))
+    for _ in range(total - int(taken.sum())):
+        lacking = np.where(taken < most, sizes * total - taken * n, -np.inf)
+        if np.isneginf(lacking).all():
+            raise ValueError(
+                f"data.split: {total} of {n} files cannot be taken so that one of every class is left to train on"
+            )
+        taken[np.argmax(lacking)] += 1
+    return taken
+
+
+def _given(parts: Mapping[str, Sequence[str]], files: Sequence[str], left_out: Collection[str], origin: str) -> Split:
+    """Turn named parts into indices into `files`."""
+    index = {file: i for i, file in enumerate(files)}
+    named = [name for part in PARTS for name in parts.get(part, ())]
+    twice = [name for name, count in Counter(named).items() if count > 1]
+    if twice:
+        raise ValueError(f"{origin}: {len(twice):,} files are named twice, so that parts overlap: {examples(twice)}")
+    missing = sorted(set(named) - set(index) - set(left_out))
+    if missing:
+        raise ValueError(
+            f"{origin}: {len(missing):,} of {len(named):,} files that it names are not in the data: {examples(missing)}"
+        )
+    extra = sorted(set(index) - set(named) - set(left_out))
+    if extra:
+        _log.warning(
+            "%s names no part for %d of %d files; not used: %s", origin, len(extra), len(files), examples(extra)
+        )
+    return Split(
+        *(np.array(sorted(index[n] for n in parts.get(part, ()) if n in index), dtype=np.int64) for part in PARTS)
+    )
+
+
+def _check(split: Split, targets: np.ndarray, classes: Sequence[str], test_wanted: bool) -> None:
+    for part, indices in zip(PARTS, split, strict=True):
+        if not len(indices) and (part != "test" or test_wanted):
+            raise ValueError(f"data.split: the part {part!r} of {len(targets):,} files is empty")
+    counts = np.bincount(targets[split.train], minlength=len(classes))
+    missing = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if missing:
+        raise ValueError(
+            f"data.split: {len(missing)} of {len(classes)} classes have no file to train on: {examples(missing)}; "
+            "data.split.method=stratified keeps one of each"
+        )
+
+
+class Manifest(NamedTuple):
+    """What splits.json holds."""
+
+    parts: dict[str, list[str]]
+    """Files by part."""
+    left_out: dict[str, str]
+    """Reasons by file."""
+
+
+def write_manifest(path: str | Path, files: Sequence[str], split: Split, left_out: Mapping[str, str]) -> None:
+    """Write which file is in which part, a hash of that, and what is left out and why; atomic.
+
+    Args:
+        path: The file to write.
+        files: The files that the split indexes.
+        split: The split.
+        left_out: Reasons by file; files in no part of the split are added.
+    """
+    parts = {part: [files[i] for i in indices] for part, indices in split._asdict().items()}
+    used = np.zeros(len(files), dtype=bool)
+    used[np.concatenate(split)] = True
+    unused = {files[i]: "in no part of the split" for i in np.flatnonzero(~used).tolist()}
+    text = json.dumps(
+        {
+            "version": MANIFEST_VERSION,
+            "hash": _digest(parts),
+            "parts": parts,
+            "left_out": [{"file": file, "reason": reason} for file, reason in sorted({**unused, **left_out}.items())],
+        },
+        indent=1,
+    )
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text + "\n", encoding="ascii")
+    temporary.replace(path)
+
+
+def read_manifest(path: str | Path) -> Manifest:
+    """Read a splits.json back.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+        ValueError: It is not a manifest of this version, or was changed since it was written.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"data.split.from={path} does not exist or is not a file")
+    try:
+        content = json.loads(path.read_text(encoding="ascii"))
+        version, recorded, parts = content["version"], content["hash"], content["parts"]
+        left_out = {entry["file"]: entry["reason"] for entry in content["left_out"]}
+        digest = _digest(parts)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"data.split.from={path} is not a split manifest: {error!r}") from error
+    if version != MANIFEST_VERSION:
+        raise ValueError(
+            f"data.split.from={path} has version {version!r}; this program reads version {MANIFEST_VERSION}"
+        )
+    if set(parts) != set(PARTS) or digest != recorded:
+        raise ValueError(f"data.split.from={path} was changed after it was written: its hash does not fit its parts")
+    return Manifest(parts, left_out)
+
+
+def _digest(parts: Mapping[str, Iterable[str]]) -> str:
+    """Hash which name is in which part, whatever the order of either."""
+    canonical = json.dumps({part: sorted(names) for part, names in parts.items()}, sort_keys=True)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
