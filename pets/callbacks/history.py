@@ -1,0 +1,99 @@
+"""The table of epochs: one line on the console and one row in history.csv for each, across all phases of a run."""
+
+import csv
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+log = logging.getLogger("pets.history")
+
+COLUMNS = ("epoch", "phase", "train_loss", "valid_loss", "error_rate", "time")
+"""The console's columns: fastai's, and the phase."""
+METRICS = {
+    "train_loss": "train/loss",
+    "train_loss_epoch": "train/loss_epoch",
+    "valid_loss": "valid/loss",
+    "error_rate": "valid/error_rate",
+    "accuracy": "valid/accuracy",
+    "accuracy_macro": "valid/accuracy_macro",
+}
+"""A column of history.csv and the logged metric it holds."""
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as m:ss, or h:mm:ss from an hour on."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def table_line(row: dict[str, Any]) -> str:
+    """Return one aligned line of the console's table."""
+    cells = (f"{row[name]:.6f}" if isinstance(row[name], float) else str(row[name]) for name in COLUMNS)
+    return "  ".join(f"{cell:>{max(len(name), 10)}}" for name, cell in zip(COLUMNS, cells, strict=True))
+
+
+class History(Callback):
+    """Print and keep one row an epoch; a resumed run goes on below the rows of the epochs it keeps.
+
+    Args:
+        path: The CSV file. It is written anew, whole, after each epoch.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.rows: list[dict[str, Any]] = []
+        self._started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows so far: plain values, so that they travel in a checkpoint."""
+        return {"rows": [dict(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the rows of the run that is resumed."""
+        self.rows = [dict(row) for row in state_dict["rows"]]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the heading, and the rows of a resumed run."""
+        if trainer.is_global_zero:
+            log.info("  ".join(f"{name:>{max(len(name), 10)}}" for name in COLUMNS))
+            for row in self.rows:
+                log.info(table_line({**row, "time": clock(row["seconds"])}))
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the epoch's row; validation is over and its metrics are known."""
+        logged = trainer.callback_metrics
+        row: dict[str, Any] = {"epoch": trainer.current_epoch, "phase": _phase(pl_module)}
+        row |= {column: float(logged[metric]) if metric in logged else None for column, metric in METRICS.items()}
+        row |= {"step": trainer.global_step, "seconds": round(time.perf_counter() - self._started, 3)}
+        row |= {f"lr_{group}": lr for group, lr in _learning_rates(trainer).items()}
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            log.info(table_line({**row, "time": clock(row["seconds"])}))
+            self._write()
+
+    def _write(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        part.replace(self.path)
+
+
+def _phase(pl_module: LightningModule) -> str:
+    return "frozen" if getattr(pl_module, "frozen_groups", ()) else "unfrozen"
+
+
+def _learning_rates(trainer: Trainer) -> dict[str, float]:
+    """Return the last learning rate of each layer group; decay and no_decay share it."""
+    groups = (group for optimizer in trainer.optimizers for group in optimizer.param_groups)
+    return {group["name"].split("/")[0]: float(group["lr"]) for group in groups if "name" in group}

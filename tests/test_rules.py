@@ -1,0 +1,42 @@
+"""Rules say yes to what they allow and no to the rest; a wrong value is named with its key."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from pets import rules
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"),
+    [
+        (rules.integer(1), [1, 10**6], [0, 1.0, True, "1", None]),
+        (rules.integer(0, 3), [0, 3], [-1, 4]),
+        (rules.number(0, 1), [0, 1, 0.5], [-0.1, 1.1, float("nan"), True, "0.5"]),
+        (rules.positive(), [1e-9, 3], [0, -1, float("inf")]),
+        (rules.between(0, 1), [0.2], [0, 1]),
+        (rules.one_of("a", "b"), ["a"], ["c", None, 1]),
+        (rules.FLAG, [True, False], [1, 0, "true"]),
+        (rules.text(), ["x"], ["", 3]),
+        (rules.list_of(rules.integer(0), 2), [[1, 2]], [[1], [1, -1], 3]),
+        (rules.text().or_null(), [None, "x"], [1]),
+        (rules.either(rules.integer(5), rules.text()), [5, "x"], [1.5, None]),
+    ],
+)
+def test_rules(rule: rules.Rule, good: list[object], bad: list[object]) -> None:
+    assert [value for value in good if not rule.allows(value)] == []
+    assert [value for value in bad if rule.allows(value)] == []
+
+
+def test_a_key_takes_its_own_rule_before_that_of_its_group() -> None:
+    assert rules.rule_for("trainer.devices") is rules.RULES["trainer.devices"]
+    assert rules.rule_for("no.such.key") is None
+
+
+def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed() -> None:
+    with pytest.raises(ValueError, match=r"^seed=-1 is not allowed: a whole number, at least 0$"):
+        rules.check(OmegaConf.create({"seed": -1}))
+
+
+def test_a_missing_value_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^data\.root is required: add data\.root=VALUE"):
+        rules.check(OmegaConf.create({"data": {"root": "???"}}))
