@@ -1,0 +1,247 @@
+"""The data of a run as Lightning wants them: from a source, a labeller and a split to loaders of batches."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from pets.data.batch import Batch
+from pets.data.contents import Contents, read_contents
+from pets.data.dataset import ImageDataset, Items, Sample, collate
+from pets.data.files import Source
+from pets.data.labels import Vocab
+from pets.data.positions import Stream
+from pets.data.presize import Presize
+from pets.data.sampler import PositionSampler
+from pets.data.splits import Split, SplitRule, write_manifest
+
+Part = Literal["train", "valid", "test"]
+MAX_DEFAULT_WORKERS = 8
+
+
+class BatchTransform(Protocol):
+    """What turns a uint8 batch into a float batch, on the device."""
+
+    @property
+    def size(self) -> int:
+        """Side of the images given to the model, in pixels."""
+
+    def train(self, batch: Batch, n_classes: int | None = None) -> Batch:
+        """Augment a batch as its draws decide."""
+
+    def evaluate(self, batch: Batch) -> Batch:
+        """Resize a batch."""
+
+
+class PetsDataModule(LightningDataModule):
+    """Labelled images in parts, loaded as uint8 and augmented on the device.
+
+    Works without a Trainer: `data.prepare_data(); data.setup(); data.loader("valid")`.
+
+    Args:
+        source: Where the images come from.
+        labeller: Labels for a list of files.
+        split: How the files are split.
+        batch_transform: The transform on the device: `train` for training batches, `evaluate` for all others.
+        presize: The item transform.
+        classes: Class names in the order of their indices; None: the labels found, sorted.
+        batch_size: Images a batch and process.
+        num_workers: Worker processes of each loader; None: as many as there are cores for this process, at most 8.
+        seed: Seed of the order and the augmentation, 0 or more.
+        on_error: `raise`: an image that cannot be decoded ends the run when it is met. `skip`: every image is decoded
+            once at set-up, those that cannot be are left out and listed in the manifest.
+        exclude: CSV file whose column `file` names images to leave out.
+        relabel: CSV file whose columns `file` and `label` correct labels.
+
+    Raises:
+        ValueError: An option is outside its range.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        labeller: Callable[[Sequence[str]], list[str]],
+        split: SplitRule,
+        batch_transform: BatchTransform,
+        *,
+        presize: Presize | None = None,
+        classes: Iterable[str] | None = None,
+        batch_size: int = 64,
+        num_workers: int | None = None,
+        seed: int = 42,
+        on_error: str = "raise",
+        exclude: str | Path | None = None,
+        relabel: str | Path | None = None,
+    ) -> None:
+        super().__init__()
+        for key, value, least in (
+            ("batch_size", batch_size, 1),
+            ("num_workers", num_workers or 0, 0),
+            ("seed", seed, 0),
+        ):
+            if value < least:
+                raise ValueError(f"data.{key}={value} must be {least} or more")
+        if on_error not in ("raise", "skip"):
+            raise ValueError(f"data.on_error={on_error!r} must be one of raise, skip")
+        self.source = source
+        self.labeller = labeller
+        self.split_rule = split
+        self.batch_transform = batch_transform
+        self.presize = presize or Presize()
+        self.classes = None if classes is None else Vocab(classes)
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.on_error = on_error
+        self.exclude = exclude
+        self.relabel = relabel
+
+    def prepare_data(self) -> None:
+        """Download or draw the images if they are not there yet."""
+        self.source.prepare()
+
+    def setup(self, stage: str | None = None) -> None:
+        """List, label and split the images; once, whatever the stage.
+
+        Raises:
+            FileNotFoundError: Something named in the configuration does not exist.
+            ValueError: The files, their labels or the split are not as they should be.
+        """
+        _ = self._contents
+
+    @property
+    def items(self) -> Items:
+        """All images with their labels."""
+        return self._contents.items
+
+    @property
+    def vocab(self) -> Vocab:
+        """The classes."""
+        return self._contents.items.vocab
+
+    @property
+    def splits(self) -> Split:
+        """Indices into the items, by part."""
+        return self._contents.split
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why images were left out, by file."""
+        return self._contents.left_out
+
+    @cached_property
+    def _contents(self) -> Contents:
+        return read_contents(
+            self.source,
+            self.labeller,
+            self.split_rule,
+            classes=self.classes,
+            on_error=self.on_error,
+            exclude=self.exclude,
+            relabel=self.relabel,
+            show_progress=self.trainer is None or self.trainer.is_global_zero,
+        )
+
+    def summary(self) -> str:
+        """Say in one line how many images there are, of what, in which parts, and what is not used."""
+        return str(self._contents)
+
+    def write_manifest(self, path: str | Path) -> None:
+        """Write which image is in which part, and which were left out and why, see `splits.write_manifest`."""
+        write_manifest(path, self.items.files.tolist(), self.splits, self.left_out)
+
+    def describe(self) -> dict[str, Any]:
+        """Return, as plain values, what a prediction needs to treat an image as this data does."""
+        return {"classes": list(self.vocab), "presize": asdict(self.presize), "size": self.batch_transform.size}
+
+    def loader(
+        self,
+        part: Part,
+        *,
+        training: bool = False,
+        shuffle: bool = False,
+        stream: Stream = Stream.AUGMENT,
+        epoch: int = 0,
+    ) -> DataLoader[Sample]:
+        """Return a loader of one part, or of this process's share of it under a distributed Trainer.
+
+        Args:
+            part: `train`, `valid` or `test`.
+            training: Whether to draw random numbers for the augmentation.
+            shuffle: Whether to shuffle, to drop images until all processes have equally many, and to drop an incomplete
+                batch.
+            stream: The purpose of the random numbers.
+            epoch: The epoch of the random numbers.
+
+        Returns:
+            A loader of `Batch`es on the CPU, before the batch transform.
+
+        Raises:
+            ValueError: The part is unknown or empty, or the Trainer would divide the shares again.
+        """
+        if part not in Split._fields:
+            raise ValueError(f"part={part!r} must be one of {', '.join(Split._fields)}")
+        indices = getattr(self.splits, part)
+        if not len(indices):
+            raise ValueError(
+                f"the part {part!r} is empty; data.split.test_pct or data.split.method=official fills 'test'"
+            )
+        dataset = ImageDataset(self.items, indices, self.presize, self.seed, training, stream)
+        rank, world_size = self._process()
+        sampler = PositionSampler(
+            len(indices), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch
+        )
+        num_workers = self._default_workers() if self.num_workers is None else self.num_workers
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=num_workers,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+            drop_last=shuffle and len(sampler) >= self.batch_size,
+            persistent_workers=num_workers > 0,
+        )
+
+    def _process(self) -> tuple[int, int]:
+        """Return the rank of this process and the number of processes."""
+        if self.trainer is None or self.trainer.world_size == 1:
+            return 0, 1
+        if self.trainer._accelerator_connector.use_distributed_sampler:
+            raise ValueError(
+                "trainer.use_distributed_sampler=true must be false: the data module gives every process its share"
+            )
+        return self.trainer.global_rank, self.trainer.world_size
+
+    def _default_workers(self) -> int:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        local_processes = 1 if self.trainer is None else self.trainer.num_devices
+        return min(MAX_DEFAULT_WORKERS, max(1, cores // local_processes))
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Return the shuffled and augmented training part."""
+        return self.loader("train", training=True, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Return the validation part in order."""
+        return self.loader("valid")
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """Return the test part in order."""
+        return self.loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Sample]:
+        """Return the validation part in order."""
+        return self.loader("valid")
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment a batch of training; treat every other batch as in evaluation, the sanity check's too."""
+        if self.trainer is not None and self.trainer.training:
+            return self.batch_transform.train(batch, len(self.vocab))
+        return self.batch_transform.evaluate(batch)

@@ -1,0 +1,107 @@
+"""From an image file to RGB pixels: the only place of the project that decodes."""
+
+import io
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision.io  # noqa: F401  (registers torch.ops.image)
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+MAX_PIXELS = 178_956_970
+"""Larger images are refused before they are decoded (Pillow's own limit for a decompression bomb; 0.5 GB of RGB)."""
+
+# No format that runs code or an external program (EPS, for one) can be reached through a renamed file.
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+
+# EXIF orientation -> (transpose first?, dimensions to flip then); 1 and unknown values mean upright.
+_UPRIGHT: dict[int, tuple[bool, tuple[int, ...]]] = {
+    2: (False, (2,)),
+    3: (False, (1, 2)),
+    4: (False, (1,)),
+    5: (True, ()),
+    6: (True, (2,)),
+    7: (True, (1, 2)),
+    8: (True, (1,)),
+}
+_EXIF_ORIENTATION = 0x0112
+_NATIVE_RGB = 3  # torchvision.io.ImageReadMode.RGB
+
+# The operator behind torchvision.io.decode_jpeg, which since 0.29 warns on each call that it will be removed.
+# Without the operator Pillow decodes the same pixels, about a quarter slower.
+_decode_jpeg = getattr(torch.ops.image, "decode_jpeg", None)
+
+# warnings.catch_warnings changes the state of the whole process.
+_pillow = threading.Lock()
+
+
+def open_image(source: str | Path | bytes) -> Tensor:
+    """Decode an image file, or the bytes of one, by its content.
+
+    EXIF orientation is applied, transparency is composited on white, 16-bit grey is scaled to 8 bits, other colour
+    models are converted to RGB; of an animation the first frame is taken. JPEG goes through torchvision's decoder, the
+    other formats (PNG, GIF, BMP, WebP, TIFF) through Pillow.
+
+    Returns:
+        uint8 (3, H, W), not necessarily contiguous.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not an image, empty, broken, truncated or of more than `MAX_PIXELS` pixels.
+    """
+    name, data = _read(source)
+    if not data:
+        raise ValueError(f"{name}: the file is empty")
+    try:
+        return _decode(data)
+    except UnidentifiedImageError:
+        raise ValueError(f"{name}: not an image of a known format ({', '.join(_FORMATS)})") from None
+    except Exception as error:  # a broken file makes the decoders raise nearly anything
+        # torchvision puts the place in its own source before its message.
+        reason = str(error).rsplit(".cpp:", 1)[-1].partition(", ")[2] if isinstance(error, RuntimeError) else str(error)
+        raise ValueError(f"{name}: cannot be decoded: {' '.join((reason or repr(error)).split())}") from error
+
+
+def _read(source: str | Path | bytes) -> tuple[str, bytes]:
+    if isinstance(source, bytes):
+        return "<bytes>", source
+    try:
+        return str(source), Path(source).read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{source}: no such file") from None
+    except IsADirectoryError:
+        raise ValueError(f"{source}: is a directory, not an image file") from None
+
+
+def _decode(data: bytes) -> Tensor:
+    with _pillow, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS} allowed")
+            if _decode_jpeg is None or image.format not in ("JPEG", "MPO"):
+                return _pillow_pixels(image)
+            # Pillow's reading of EXIF: torchvision's misses the tag where another APP1 segment comes first.
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    pixels: Tensor = _decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), _NATIVE_RGB, False)
+    transpose, flips = _UPRIGHT.get(orientation, (False, ()))
+    if transpose:
+        pixels = pixels.transpose(1, 2)
+    return pixels.flip(flips) if flips else pixels
+
+
+def _pillow_pixels(image: Image.Image) -> Tensor:
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.uint32)
+        image = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} have no defined range; store them with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)

@@ -1,0 +1,57 @@
+"""The order of the data as a function of (seed, epoch, rank)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from pets.data.batch import Draw
+from pets.data.positions import Stream, generator
+
+
+class PositionSampler(Sampler[Draw]):
+    """Yields the requests of one process: which item, in which epoch.
+
+    Shuffled, for training: a permutation of the epoch; the processes take turns in it, and what would not give each the
+    same number is left out of this epoch. In order, for evaluation: nothing is left out; processes that would get one
+    item fewer repeat an item, marked as padding.
+
+    Args:
+        n: Number of items.
+        seed: Seed of the permutations, 0 or more.
+        shuffle: Whether to shuffle.
+        rank: Which process this is.
+        world_size: Number of processes.
+        epoch: The epoch of the requests; with `shuffle`, that of the first ones.
+
+    Raises:
+        ValueError: There are fewer items to train on than processes.
+    """
+
+    def __init__(
+        self, n: int, seed: int = 0, *, shuffle: bool = False, rank: int = 0, world_size: int = 1, epoch: int = 0
+    ) -> None:
+        if shuffle and n < world_size:
+            raise ValueError(f"{n} training images cannot be shared among {world_size} processes")
+        self.n = n
+        self.seed = seed
+        self.shuffle = shuffle
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch of the next shuffle; Lightning calls it. Items in order keep the epoch they were built with."""
+        if self.shuffle:
+            self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.n // self.world_size if self.shuffle else -(-self.n // self.world_size)
+
+    def __iter__(self) -> Iterator[Draw]:
+        if self.shuffle:
+            order = generator(self.seed, Stream.ORDER, self.epoch).permutation(self.n)
+        else:
+            order = np.arange(self.n)
+        for place in range(self.rank, len(self) * self.world_size, self.world_size):
+            yield Draw(self.epoch, int(order[place % self.n]), padding=place >= self.n)

@@ -1,0 +1,119 @@
+"""The dataset: a sample is a function of its position, and nothing else."""
+
+import gc
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from pets.data.batch import N_DRAWS, Batch, Draw
+from pets.data.dataset import ImageDataset, Items, Sample, SampleError, collate
+from pets.data.images import open_image
+from pets.data.labels import Vocab
+from pets.data.positions import Stream, uniforms
+from pets.data.presize import Presize
+from pets.data.sampler import PositionSampler
+
+
+@pytest.fixture
+def items(tiny_pets: Path) -> Items:
+    files = sorted(path.name for path in tiny_pets.iterdir())
+    labels = [file.rsplit("_", 1)[0] for file in files]
+    vocab = Vocab.from_labels(labels)
+    return Items(tiny_pets, np.array(files), vocab.encode(labels), vocab)
+
+
+def dataset(items: Items, **options: object) -> ImageDataset:
+    return ImageDataset(items, np.array([1, 3, 5, 20, 22]), Presize(16), **options)
+
+
+def test_a_training_sample_is_a_function_of_its_position(items: Items) -> None:
+    sample = dataset(items, seed=7, training=True)[Draw(2, 3)]
+    draws = uniforms(7, Stream.AUGMENT, 2, 20, n=N_DRAWS)
+    canvas, side = Presize(16)(open_image(items.path(20)), float(draws[0]))
+    assert torch.equal(sample.image, canvas)
+    assert sample.draws.numpy().tobytes() == draws.tobytes()
+    assert (sample.target, sample.item, sample.side.item(), sample.padding) == (items.targets[20], 20, side, False)
+
+
+def test_the_random_numbers_of_an_image_do_not_depend_on_the_part(items: Items) -> None:
+    other = ImageDataset(items, np.array([20]), Presize(16), training=True)
+    assert torch.equal(other[Draw(1, 0)].draws, dataset(items, training=True)[Draw(1, 3)].draws)
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"stream": Stream.TTA}, {"draw": Draw(1, 0)}, {"draw": Draw(0, 1)}], ids=str
+)
+def test_random_numbers_differ_by_seed_stream_epoch_and_item(items: Items, change: dict[str, object]) -> None:
+    draw = change.pop("draw", Draw(0, 0))
+    before = dataset(items, seed=0, training=True)[Draw(0, 0)]
+    after = dataset(items, **{"seed": 0, "training": True, **change})[draw]
+    assert not torch.equal(before.draws, after.draws)
+
+
+def test_an_evaluation_sample_is_centred_and_draws_nothing(items: Items) -> None:
+    evaluation = dataset(items)
+    sample = evaluation[Draw(0, 1)]
+    assert torch.equal(sample.image, Presize(16)(open_image(items.path(3)))[0])
+    assert not sample.draws.any()
+    assert torch.equal(evaluation[Draw(5, 1)].image, sample.image)
+
+
+def test_an_int_is_a_request_of_epoch_0(items: Items) -> None:
+    training = dataset(items, training=True)
+    assert torch.equal(training[2].draws, training[Draw(0, 2)].draws)
+
+
+def test_collate_stacks_to_a_batch(items: Items) -> None:
+    samples = [dataset(items, training=True)[Draw(0, i, padding=i == 2)] for i in range(3)]
+    assert isinstance(samples[0], Sample)
+    batch = collate(samples)
+    assert type(batch) is Batch
+    assert [(tuple(field.shape), field.dtype) for field in batch] == [
+        ((3, 3, 16, 16), torch.uint8),
+        ((3,), torch.int64),
+        ((3,), torch.int64),
+        ((3,), torch.float32),
+        ((3, N_DRAWS), torch.float32),
+        ((3,), torch.bool),
+    ]
+    assert batch.indices.tolist() == [1, 3, 5]
+    assert batch.padding.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_an_image_that_cannot_be_loaded_is_named_and_not_replaced(
+    tmp_path: Path, num_workers: int, damage: str, items: Items
+) -> None:
+    data = items.path(0).read_bytes()
+    (tmp_path / "pug_1.jpg").write_bytes(data)
+    if damage == "cut":
+        (tmp_path / "pug_2.jpg").write_bytes(data[:-40])
+    broken = Items(tmp_path, np.array(["pug_1.jpg", "pug_2.jpg"]), np.zeros(2, np.int64), Vocab(["pug"]))
+    part = ImageDataset(broken, np.arange(2), Presize(16))
+    loader = DataLoader(part, sampler=PositionSampler(2), num_workers=num_workers, collate_fn=collate)
+    with pytest.raises(SampleError) as caught:
+        list(loader)
+    reason = "cannot be decoded: Image is incomplete or truncated" if damage == "cut" else "no such file"
+    assert str(caught.value) == f"{tmp_path / 'pug_2.jpg'}: {reason}"
+    assert isinstance(caught.value, ValueError)
+
+
+def test_the_dataset_holds_no_list_of_python_objects(tiny_pets: Path) -> None:
+    n = 500
+    many = Items(tiny_pets, np.array([f"pug_{i}.jpg" for i in range(n)]), np.zeros(n, np.int64), Vocab(["pug"]))
+    part = ImageDataset(many, np.arange(n), Presize(16))
+    seen, todo = set(), [part]
+    while todo:
+        holder = todo.pop()
+        if id(holder) in seen or isinstance(holder, type) or callable(holder):
+            continue
+        seen.add(id(holder))
+        if isinstance(holder, (list, tuple, dict, set)):
+            assert len(holder) < 20
+        todo += gc.get_referents(holder)
+    assert len(pickle.dumps(part)) < n * 100

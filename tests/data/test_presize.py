@@ -1,0 +1,104 @@
+"""Presize: which pixels it keeps, how it places them, and how it resizes them."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+
+from pets.data.presize import METHODS, Presize
+
+
+def ramp(height: int, width: int) -> Tensor:
+    """Column number in channel 0, row number in channel 1."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.stack([columns, rows, torch.zeros_like(rows)]).to(torch.uint8)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", [(30, 50), (50, 30), (40, 40), (1, 90), (7, 3)])
+@pytest.mark.parametrize("u", [None, 0.0, 0.999])
+def test_every_method_fills_the_canvas(method: str, shape: tuple[int, int], u: float | None) -> None:
+    canvas, side = Presize(16, method)(ramp(*shape), u)
+    assert canvas.shape == (3, 16, 16)
+    assert canvas.dtype == torch.uint8
+    assert canvas.is_contiguous()
+    assert side == 16
+
+
+def test_crop_keeps_the_short_side_and_moves_along_the_long_side() -> None:
+    crop = Presize(20)
+    for u, left in ((0.0, 0), (None, 15), (0.5, 15), (0.9999, 30)):
+        canvas, _ = crop(ramp(20, 50), u)
+        assert torch.equal(canvas, ramp(20, 50)[:, :, left : left + 20])
+        canvas, _ = crop(ramp(50, 20), u)
+        assert torch.equal(canvas, ramp(50, 20)[:, left : left + 20])
+
+
+def test_crop_reaches_every_place_equally_often() -> None:
+    image = ramp(4, 9)
+    places = [int(Presize(4)(image, float(u))[0][0, 0, 0]) for u in np.linspace(0, 1, 600, endpoint=False)]
+    assert np.bincount(places).tolist() == [100] * 6
+
+
+@settings(max_examples=200, deadline=None)
+@given(short=st.integers(1, 400), extra=st.integers(0, 400), u=st.floats(0, 1, exclude_max=True))
+def test_crop_loses_no_pixel_of_the_short_side(short: int, extra: int, u: float) -> None:
+    # A float factor, as in fastai's Resize, makes some squares a pixel too small.
+    image = torch.zeros(3, short, short + extra, dtype=torch.uint8)
+    image[:, 0] = image[:, -1] = 200
+    canvas, _ = Presize(short)(image, u)
+    assert torch.equal(canvas, image[:, :, :short])
+
+
+def test_resizing_is_antialiased_like_pillow() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
+    expected = np.asarray(Image.fromarray(pixels).resize((32, 32), Image.Resampling.BILINEAR)).astype(int)
+    for method in METHODS:
+        canvas, _ = Presize(32, method)(torch.from_numpy(pixels).permute(2, 0, 1))
+        assert np.abs(canvas.permute(1, 2, 0).numpy() - expected).max() <= 1
+
+
+def test_a_small_image_is_enlarged() -> None:
+    canvas, _ = Presize(64)(ramp(10, 12))
+    assert canvas[0, 0, 0] == 1
+    assert canvas[0, 0, -1] == 10
+
+
+def test_squish_keeps_all_corners() -> None:
+    image = ramp(40, 80)
+    for u in (None, 0.0, 0.7):
+        canvas, _ = Presize(40, "squish")(image, u)
+        assert canvas[0, 0, 0] <= 1
+        assert canvas[0, 0, -1] >= 78
+        assert torch.equal(canvas[1, :, 0], torch.arange(40, dtype=torch.uint8))
+
+
+def test_pad_keeps_the_whole_image_and_reflects_it() -> None:
+    image = ramp(8, 20)
+    for u, top in ((0.0, 0), (None, 6), (0.9999, 12)):
+        canvas, _ = Presize(20, "pad")(image, u)
+        assert torch.equal(canvas[:, top : top + 8], image)
+        if top == 6:
+            assert torch.equal(canvas[:, :6], image[:, :6].flip(1))
+            assert torch.equal(canvas[:, 14:], image[:, 2:].flip(1))
+
+
+def test_pad_reflects_as_often_as_it_takes() -> None:
+    canvas, _ = Presize(9, "pad")(ramp(2, 9), 0.0)
+    assert canvas[1, :, 0].tolist() == [0, 1, 1, 0, 0, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "zoom"}, r"data\.presize\.method='zoom' must be one of crop, pad, squish"),
+        ({"size": 0}, r"data\.presize\.size=0 must be"),
+        ({"size": 46.5}, r"data\.presize\.size=46\.5 must be"),
+    ],
+)
+def test_wrong_options(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Presize(**options)
