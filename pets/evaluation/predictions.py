@@ -1,0 +1,169 @@
+"""Infer once, keep what was inferred: every table and picture of a run is made from its Predictions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from pets.data.batch import Batch
+from pets.evaluation.tables import write_csv
+
+if TYPE_CHECKING:
+    from pets.model.classifier import Classifier
+
+NPZ_NAME, CSV_NAME = "predictions.npz", "predictions.csv"
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a classifier says of n labelled images.
+
+    Raises:
+        ValueError: If the lengths disagree, nothing was predicted or a target is not a class index.
+    """
+
+    probabilities: NDArray[np.float32]
+    """float32 (n, C) in [0, 1]; rows sum to 1 after softmax, not after one-vs-rest."""
+    targets: NDArray[np.int64]
+    """int64 (n,) indices of the actual classes."""
+    losses: NDArray[np.float32]
+    """float32 (n,) loss of each image."""
+    files: NDArray[np.str_]
+    """str (n,) paths relative to the data root."""
+    classes: tuple[str, ...]
+    """C names, in the order of the columns of `probabilities`."""
+
+    def __post_init__(self) -> None:
+        n, n_classes = len(self.targets), len(self.classes)
+        shapes = [self.probabilities.shape, self.targets.shape, self.losses.shape, self.files.shape]
+        if shapes != [(n, n_classes), (n,), (n,), (n,)]:
+            raise ValueError(f"predictions of {n} images in {n_classes} classes cannot have the shapes {shapes}")
+        if n == 0:
+            raise ValueError("predictions of no image: the part that was to be predicted is empty")
+        if self.targets.min() < 0 or self.targets.max() >= n_classes:
+            raise ValueError(f"targets must be 0 to {n_classes - 1}, got {self.targets.min()} to {self.targets.max()}")
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """int64 (n,) indices of the most probable classes, the first one where several tie."""
+        winners: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return winners
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """float32 (n,) probability of the predicted class."""
+        highest: NDArray[np.float32] = self.probabilities.max(axis=1)
+        return highest
+
+    @property
+    def p_actual(self) -> NDArray[np.float32]:
+        """float32 (n,) probability given to the actual class."""
+        return self.probabilities[np.arange(len(self)), self.targets]
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """bool (n,) true where the predicted class is the actual one."""
+        return np.equal(self.predicted, self.targets)
+
+    def save(self, folder: Path) -> None:
+        """Write `predictions.npz` (exact, no pickled objects) and `predictions.csv` (to be read) into a folder."""
+        arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        np.savez_compressed(folder / NPZ_NAME, allow_pickle=False, **arrays)
+        names = np.array(self.classes)
+        columns = (self.files, names[self.targets], names[self.predicted], self.p_actual, self.confidence, self.losses)
+        rows = ([*row[:3], *(f"{number:.4f}" for number in row[3:])] for row in zip(*columns, strict=True))
+        write_csv(folder / CSV_NAME, ["file", "actual", "predicted", "p_actual", "p_predicted", "loss"], rows)
+
+    @classmethod
+    def load(cls, folder: Path) -> Predictions:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: If the folder holds no `predictions.npz`.
+        """
+        with np.load(folder / NPZ_NAME, allow_pickle=False) as arrays:
+            columns = {field.name: arrays[field.name] for field in fields(cls)}
+        return cls(**columns | {"classes": tuple(columns["classes"].tolist())})
+
+
+def infer(
+    classifier: Classifier,
+    loader: Iterable[Batch],
+    transform: Callable[[Batch], Batch],
+    files: NDArray[np.str_],
+    classes: Sequence[str],
+) -> Predictions:
+    """Predict every image of a loader once, on the classifier's device, in evaluation mode and without gradients.
+
+    Under several processes each predicts its share and all of them return the predictions of the whole.
+
+    Args:
+        classifier: Left in the mode in which it came.
+        loader: Batches of uint8 images; items marked as padding are not counted.
+        transform: The batch transform, from uint8 to float images in [0, 1].
+        files: The paths of the item table, to which the indices of a batch refer.
+        classes: The classes to which the targets refer.
+
+    Returns:
+        The predictions in the order of the item table.
+
+    Raises:
+        ValueError: If the classifier knows other classes, or the same in another order.
+    """
+    if tuple(classes) != tuple(classifier.classes):
+        raise ValueError(
+            f"the data have the {len(classes)} classes {', '.join(classes)}; "
+            f"the classifier was trained on the {len(classifier.classes)} classes {', '.join(classifier.classes)}"
+        )
+    device = next(classifier.parameters()).device
+    with evaluating(classifier), torch.no_grad():
+        batches = tqdm(loader, desc="predict", leave=False, disable=None)
+        chunks = [_infer_batch(classifier, Batch(*(t.to(device) for t in batch)), transform) for batch in batches]
+    columns = _gather([torch.cat(column).cpu() for column in zip(*chunks, strict=True)])
+    indices, targets, probabilities, losses = (column.numpy() for column in columns)
+    # A repeated index is the same image seen by two processes that each read the whole part.
+    indices, rows = np.unique(indices, return_index=True)
+    return Predictions(probabilities[rows], targets[rows], losses[rows], files[indices], tuple(classes))
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode and give every part of it its own mode back, frozen BatchNorm included."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+def _infer_batch(classifier: Classifier, batch: Batch, transform: Callable[[Batch], Batch]) -> tuple[Tensor, ...]:
+    """Return (indices, targets, probabilities, losses) of the items of a batch that are not padding."""
+    kept = ~batch.padding
+    logits = classifier(transform(batch).images)[kept].float()
+    targets = batch.targets[kept]
+    losses = classifier.loss(logits, targets, reduction="none")
+    return batch.indices[kept], targets, classifier.loss.probabilities(logits), losses
+
+
+def _gather(columns: list[Tensor]) -> list[Tensor]:
+    """Concatenate the columns of all processes."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return columns
+    shares: list[list[Tensor]] = [[]] * dist.get_world_size()
+    dist.all_gather_object(shares, columns)
+    return [torch.cat(column) for column in zip(*shares, strict=True)]
