@@ -1,0 +1,52 @@
+"""One look for every figure, drawn without pyplot: nothing global is left behind by a figure."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from matplotlib import rc_context
+
+INK, MUTED, GRID = "#222222", "#6b7280", "#e5e7eb"
+RIGHT, WRONG, ACCENT = "#15803d", "#c2410c", "#2563eb"
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8b5cf6")
+"""Colours told apart by colour-blind readers (Okabe and Ito)."""
+
+STYLE: Any = {
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.titlesize": 11.0,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9.0,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "legend.frameon": False,
+    "figure.dpi": 120.0,
+    "figure.constrained_layout.use": True,
+}
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def styled(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Let a function draw under STYLE, whatever the user's matplotlib is set to."""
+
+    @wraps(draw)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        with rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return wrapper

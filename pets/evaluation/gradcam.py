@@ -1,0 +1,40 @@
+"""Where the network looked: Grad-CAM on the last feature map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from pets.evaluation.predictions import evaluating
+
+if TYPE_CHECKING:
+    from pets.model.classifier import Classifier
+
+
+def gradcam(classifier: Classifier, images: Tensor) -> Tensor:
+    """Return how much each place of each image speaks for the class predicted for it.
+
+    The classifier keeps its mode, and its parameters neither receive nor lose gradients.
+    Source: Selvaraju et al. (2017), Grad-CAM: visual explanations from deep networks via gradient-based localization.
+
+    Args:
+        classifier: Any classifier whose `head` maps its `feature_map` (B, F, h, w) to logits.
+        images: float32 (B, 3, H, W) in [0, 1], on the classifier's device.
+
+    Returns:
+        float32 (B, H, W) in [0, 1]; the strongest place of an image is 1, and an image without any is 0 throughout.
+    """
+    with evaluating(classifier):
+        with torch.no_grad():
+            features = classifier.feature_map(images)
+        with torch.enable_grad():
+            features = features.float().requires_grad_()
+            logits = classifier.head(features)
+            (gradient,) = torch.autograd.grad(logits.amax(dim=1).sum(), features)
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    heat = (weights * features.detach()).sum(dim=1, keepdim=True).relu()
+    heat = interpolate(heat, size=images.shape[-2:], mode="bilinear", align_corners=False).squeeze(1)
+    return heat / heat.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(heat.dtype).tiny)
