@@ -12,7 +12,7 @@ class Draw(NamedTuple):
     """One request of the sampler. It carries the epoch, so that workers need no other message."""
 
     epoch: int
-    index: int
+    item: int
     padding: bool = False
 
 

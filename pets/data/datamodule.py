@@ -156,9 +156,24 @@ class PetsDataModule(LightningDataModule):
         """Write which image is in which part, and which were left out and why, see `splits.write_manifest`."""
         write_manifest(path, self.items.files.tolist(), self.splits, self.left_out)
 
-    def describe(self) -> dict[str, Any]:
-        """Return, as plain values, what a prediction needs to treat an image as this data does."""
-        return {"classes": list(self.vocab), "presize": asdict(self.presize), "size": self.batch_transform.size}
+    def state_dict(self) -> dict[str, Any]:
+        """Return, as plain values, what a prediction needs to treat an image as this data does; checkpoints carry it."""
+        return {
+            "classes": list(self.vocab),
+            "presize": asdict(self.presize),
+            "size": self.batch_transform.size,
+            "interpolation": "bilinear, antialiased",
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Check that a resumed run goes on with the data it started with.
+
+        Raises:
+            ValueError: The classes, the presizing or the size differ.
+        """
+        for key, value in self.state_dict().items():
+            if state_dict[key] != value:
+                raise ValueError(f"the checkpoint was trained with {key}={state_dict[key]}, this run has {value}")
 
     def loader(
         self,
@@ -240,8 +255,12 @@ class PetsDataModule(LightningDataModule):
         """Return the validation part in order."""
         return self.loader("valid")
 
+    def augment(self, batch: Batch) -> Batch:
+        """Augment a training batch as its draws decide."""
+        return self.batch_transform.train(batch, len(self.vocab))
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment a batch of training; treat every other batch as in evaluation, the sanity check's too."""
         if self.trainer is not None and self.trainer.training:
-            return self.batch_transform.train(batch, len(self.vocab))
+            return self.augment(batch)
         return self.batch_transform.evaluate(batch)

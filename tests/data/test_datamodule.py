@@ -148,14 +148,22 @@ def test_raise_names_the_image_when_it_is_met(pets_copy: Path) -> None:
         [list(data.loader(part)) for part in ("train", "valid")]
 
 
-def test_the_description_is_plain(tiny_pets: Path) -> None:
-    description = datamodule(tiny_pets).describe()
-    assert json.loads(json.dumps(description)) == description
-    assert description == {
+def test_a_checkpoint_carries_how_images_are_treated(tiny_pets: Path) -> None:
+    state = datamodule(tiny_pets).state_dict()
+    assert json.loads(json.dumps(state)) == state
+    assert state == {
         "classes": ["Birman", "great_pyrenees", "pug"],
         "presize": {"size": 16, "method": "crop"},
         "size": 8,
+        "interpolation": "bilinear, antialiased",
     }
+
+
+def test_a_run_is_not_resumed_on_other_data(tiny_pets: Path) -> None:
+    data = datamodule(tiny_pets)
+    data.load_state_dict(data.state_dict())
+    with pytest.raises(ValueError, match=r"trained with classes=\['a', 'b'\], this run has \['Birman'"):
+        data.load_state_dict(data.state_dict() | {"classes": ["a", "b"]})
 
 
 def fake_trainer(rank: int, world_size: int, use_distributed_sampler: bool = False) -> SimpleNamespace:
