@@ -1,0 +1,116 @@
+"""The network as a LightningModule: training and evaluation steps, logging, optimizer, checkpoint."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+
+from pets.data.batch import Batch
+from pets.model.losses import Loss
+from pets.model.metrics import EvaluationMetrics, SmoothedLoss
+from pets.model.network import Network
+from pets.model.optimizer import param_groups
+
+MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
+
+fastai_adamw = partial(torch.optim.AdamW, lr=1e-3, betas=(0.9, 0.99), eps=1e-5, weight_decay=0.01)
+"""AdamW with the constants of fastai's Adam; the recipe's schedule replaces lr and the first beta."""
+
+
+class Prediction(NamedTuple):
+    """What `predict_step` returns for a batch: positions in the item table, float32 logits (B, C), targets, padding."""
+
+    indices: Tensor
+    logits: Tensor
+    targets: Tensor
+    padding: Tensor
+
+
+class Classifier(Network, LightningModule):
+    """A `Network` that Lightning trains.
+
+    Logs `train/loss` (fastai's moving average over the fit, of this process), `train/loss_epoch`, and for valid and
+    test `<part>/loss`, `/error_rate`, `/accuracy`, `/accuracy_macro`. Checkpoints carry `spec()` under "pets".
+    """
+
+    def __init__(
+        self,
+        arch: str = "resnet34",
+        *,
+        classes: Iterable[str],
+        weights: str | None = "IMAGENET1K_V1",
+        source: Literal["torchvision", "timm"] = "torchvision",
+        head: Mapping[str, Any] | None = None,
+        loss: Loss | None = None,
+        optimizer: MakeOptimizer = fastai_adamw,
+        frozen_bn: Literal["train", "eval"] = "train",
+    ) -> None:
+        """Build the network, see `Network`; `optimizer` makes an optimizer of the named parameter groups."""
+        super().__init__(
+            arch, classes=classes, weights=weights, source=source, head=head, loss=loss, frozen_bn=frozen_bn
+        )
+        self.make_optimizer = optimizer
+        self.smoothed_loss = SmoothedLoss()
+        self.metrics = EvaluationMetrics(len(self.classes))
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit":  # before a checkpoint is restored
+            self.smoothed_loss.reset()
+
+    def on_fit_start(self) -> None:
+        # Lightning warns of modules in eval mode just before on_train_start; frozen norms are meant to be.
+        LightningModule.train(self)
+
+    def on_train_start(self) -> None:
+        self.train()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss: Tensor = self.loss(self(batch.images), batch.targets)
+        self.log("train/loss", self.smoothed_loss.update(loss), prog_bar=True)
+        self.log("train/loss_epoch", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.images))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.metrics.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._measure(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_metrics("valid")
+
+    def on_test_epoch_start(self) -> None:
+        self.metrics.reset()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._measure(batch)
+
+    def on_test_epoch_end(self) -> None:
+        self._log_metrics("test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
+        return Prediction(batch.indices, self(batch.images).float(), batch.targets, batch.padding)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.make_optimizer(param_groups(self))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint.setdefault("pets", {}).update(self.spec())
+        checkpoint["smoothed_loss"] = dict(self.smoothed_loss.named_buffers())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name, value in checkpoint["smoothed_loss"].items():
+            self.smoothed_loss.get_buffer(name).copy_(value)
+
+    def _measure(self, batch: Batch) -> None:
+        logits = self(batch.images)
+        losses = self.loss(logits, batch.targets, reduction="none")
+        self.metrics.update(losses, logits, batch.targets, batch.padding)
+
+    def _log_metrics(self, part: str) -> None:
+        # compute() has already summed over the processes; sync_dist tells Lightning that the value is global.
+        for name, value in self.metrics.compute().items():
+            self.log(f"{part}/{name}", value, prog_bar=name in ("loss", "error_rate"), sync_dist=True)

@@ -1,0 +1,178 @@
+"""The network: images normalised by the statistics of the weights, then body and head. Plain torch, no Lightning."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from pets.model.backbone import build_backbone
+from pets.model.head import HEAD_DEFAULTS, build_head
+from pets.model.losses import CrossEntropy, Loss, loss_from_spec
+from pets.model.optimizer import LAYERS, layer_groups, norm_layers, set_trainable
+from pets.model.weights import first_line
+
+SPEC_VERSION = 1
+SPEC_KEYS = ("arch", "source", "head", "classes", "mean", "std", "loss", "frozen_bn")
+
+
+class Network(nn.Module):
+    """A pretrained backbone with a new head, for images float (B, 3, h, w) in [0, 1].
+
+    Attributes:
+        classes: Names of the classes in the order of the logits.
+        weights: Name, or file name, of the weights that the backbone started from.
+        loss: The loss, which also turns logits into probabilities.
+        frozen_groups: Layer groups that `freeze_to` froze, of "early" and "late".
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        arch: str = "resnet34",
+        *,
+        classes: Iterable[str],
+        weights: str | None = "IMAGENET1K_V1",
+        source: Literal["torchvision", "timm"] = "torchvision",
+        head: Mapping[str, Any] | None = None,
+        loss: Loss | None = None,
+        frozen_bn: Literal["train", "eval"] = "train",
+    ) -> None:
+        """Build the network and load its weights; for `arch`, `weights` and `source` see `build_backbone`.
+
+        Args:
+            arch: Architecture of the backbone.
+            classes: Names of the classes, two or more.
+            weights: Weights of the backbone.
+            source: Library of the backbone.
+            head: Options of `build_head` (kind, hidden, dropout) that differ from `HEAD_DEFAULTS`.
+            loss: The loss; cross entropy by default.
+            frozen_bn: Norms of frozen groups either "train" (fastai: they go on learning and collecting statistics)
+                or stay as they are, in "eval" mode.
+
+        Raises:
+            ValueError: A value outside what is allowed; further errors as in `build_backbone`.
+        """
+        super().__init__()
+        self.classes = _checked_classes(classes)
+        if frozen_bn not in ("train", "eval"):
+            raise ValueError(f"model.frozen_bn={frozen_bn!r}: must be train or eval")
+        self.head_options = HEAD_DEFAULTS | dict(head or {})
+        if unknown := sorted(self.head_options.keys() - HEAD_DEFAULTS.keys()):
+            raise ValueError(f"model.head.{unknown[0]}: unknown; allowed: {', '.join(HEAD_DEFAULTS)}")
+        self.frozen_bn = frozen_bn
+        self.frozen_groups: tuple[str, ...] = ()
+        self.loss = loss or CrossEntropy()
+        self.loss.check(len(self.classes))
+        self.weights = None if weights is None else Path(weights).name
+        self.backbone = build_backbone(arch, weights, source)
+        self.head = build_head(self.backbone.n_features, len(self.classes), **self.head_options)
+        # Persistent, so that a bare state dict normalises as its weights were trained.
+        self.register_buffer("mean", torch.tensor(self.backbone.mean).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(self.backbone.std).view(3, 1, 1))
+        layer_groups(self)  # an architecture that cannot be grouped fails now, not when the fit starts
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """Normalise images and return the feature map (B, F, h', w').
+
+        Raises:
+            ValueError: The images are not floating point.
+        """
+        if not images.is_floating_point():
+            raise ValueError(
+                f"the model got raw {images.dtype} images: it takes floats in [0, 1], "
+                "which the datamodule's batch transform makes of them"
+            )
+        features: Tensor = self.backbone((images - self.mean) / self.std)
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, C) of images float (B, 3, h, w) in [0, 1]."""
+        logits: Tensor = self.head(self.feature_map(images))
+        return logits
+
+    def freeze_to(self, group: str | int) -> None:
+        """Freeze the layer groups before `group` and make the others trainable, as fastai's `freeze_to`.
+
+        Norms of frozen groups follow `frozen_bn`. Idempotent; gradients of frozen parameters are dropped.
+
+        Args:
+            group: "early" (freezes nothing), "late", "head", or an index into these, negative ones from the end.
+
+        Raises:
+            ValueError: No such group.
+        """
+        if group not in (*LAYERS, *range(-len(LAYERS), len(LAYERS))):
+            raise ValueError(f"freeze_to({group!r}): must be one of {', '.join(LAYERS)} or an index of these")
+        first = LAYERS.index(group) if isinstance(group, str) else range(len(LAYERS))[group]
+        self.frozen_groups = LAYERS[:first]
+        set_trainable(self, self.frozen_groups, keep_norms=self.frozen_bn == "train")
+        self.train(self.training)
+
+    def unfreeze(self) -> Self:
+        """Make every parameter trainable."""
+        self.freeze_to(0)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all modules, except that frozen norms stay in eval mode with `frozen_bn="eval"`."""
+        super().train(mode)
+        if mode and self.frozen_bn == "eval":
+            for norm in norm_layers(self.backbone, self.frozen_groups):
+                norm.eval()
+        return self
+
+    def spec(self) -> dict[str, Any]:
+        """Return plain values from which `from_spec` rebuilds the network, without its weights."""
+        return {
+            "version": SPEC_VERSION,
+            "arch": self.backbone.arch,
+            "source": self.backbone.source,
+            "weights": self.weights,
+            "head": dict(self.head_options),
+            "classes": list(self.classes),
+            "mean": self.mean.flatten().tolist(),
+            "std": self.std.flatten().tolist(),
+            "loss": self.loss.spec(),
+            "frozen_bn": self.frozen_bn,
+        }
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Self:
+        """Rebuild from `spec()`, with random weights. Only plain values are read; nothing they name is instantiated.
+
+        Raises:
+            ValueError: The spec is of another version, lacks a key, or holds a value outside what is allowed.
+        """
+        if spec.get("version") != SPEC_VERSION:
+            raise ValueError(
+                f"model spec of version {spec.get('version')!r}: this release reads version {SPEC_VERSION}"
+            )
+        if missing := [key for key in SPEC_KEYS if key not in spec]:
+            raise ValueError(f"model spec lacks {', '.join(missing)}")
+        try:
+            network = cls(
+                spec["arch"],
+                classes=spec["classes"],
+                weights=None,
+                source=spec["source"],
+                head=spec["head"],
+                loss=loss_from_spec(spec["loss"]),
+                frozen_bn=spec["frozen_bn"],
+            )
+            for name in ("mean", "std"):
+                network.get_buffer(name).copy_(torch.tensor(spec[name], dtype=torch.float32).view(3, 1, 1))
+        except (TypeError, AttributeError, RuntimeError) as error:  # values of another type than ours
+            raise ValueError(f"model spec: {first_line(error)}") from error
+        return network
+
+
+def _checked_classes(classes: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(classes)
+    texts = not isinstance(classes, str) and all(isinstance(name, str) for name in names)
+    if not texts or len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"classes={names!r}: must be a sequence of two or more different names")
+    return names

@@ -1,0 +1,60 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from pets.model.head import build_head
+
+
+def test_concat_pool_is_fastais_head_layer_by_layer() -> None:
+    torch.manual_seed(0)
+    head = build_head(512, 37, kind="concat_pool", hidden=512, dropout=0.5)
+    names = [type(layer).__name__ for layer in head]
+    assert names == ["ConcatPool", "BatchNorm1d", "Dropout", "Linear", "ReLU", "BatchNorm1d", "Dropout", "Linear"]
+    _, first_norm, first_dropout, hidden, _, second_norm, second_dropout, output = head
+    assert (first_norm.num_features, second_norm.num_features) == (1024, 512)
+    assert (first_dropout.p, second_dropout.p) == (0.25, 0.5)
+    assert (hidden.weight.shape, output.weight.shape) == ((512, 1024), (37, 512))
+    assert hidden.bias is None
+    assert output.bias is None
+    for norm in (first_norm, second_norm):
+        assert torch.equal(norm.weight, torch.ones_like(norm.weight))
+        assert torch.equal(norm.bias, torch.full_like(norm.bias, 1e-3))
+    for linear in (hidden, output):  # kaiming normal: std = sqrt(2 / fan_in), here within five standard errors
+        std, n = math.sqrt(2 / linear.in_features), linear.weight.numel()
+        assert linear.weight.std().item() == pytest.approx(std, rel=5 / math.sqrt(2 * n))
+        assert abs(linear.weight.mean().item()) < 5 * std / math.sqrt(n)
+
+
+def test_concat_pool_takes_the_maximum_first_then_the_mean() -> None:
+    pool = build_head(2, 3, kind="concat_pool", hidden=4, dropout=0.0)[0]
+    features = torch.rand(5, 2, 3, 4)
+    expected = torch.cat(
+        [nn.functional.adaptive_max_pool2d(features, 1), nn.functional.adaptive_avg_pool2d(features, 1)], dim=1
+    )
+    torch.testing.assert_close(pool(features), expected.flatten(1))
+
+
+def test_linear_starts_with_nearly_equal_probabilities() -> None:
+    torch.manual_seed(0)
+    head = build_head(512, 37, kind="linear", hidden=512, dropout=0.0)
+    logits = head(torch.rand(8, 512, 7, 7))
+    loss = nn.functional.cross_entropy(logits, torch.arange(8))
+    assert loss.item() == pytest.approx(math.log(37), abs=0.2)
+    assert [type(layer).__name__ for layer in head] == ["AveragePool", "Dropout", "Linear"]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"kind": "cosine"}, r"model\.head\.kind='cosine': must be one of concat_pool, linear"),
+        ({"dropout": 1.0}, r"model\.head\.dropout=1\.0: must be in \[0, 1\)"),
+        ({"dropout": "much"}, r"model\.head\.dropout='much'"),
+        ({"hidden": 0}, r"model\.head\.hidden=0"),
+        ({"hidden": 2.5}, r"model\.head\.hidden=2\.5"),
+    ],
+)
+def test_a_value_outside_what_is_allowed_is_named(option: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_head(8, 2, **({"kind": "concat_pool", "hidden": 4, "dropout": 0.5} | option))
