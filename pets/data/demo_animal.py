@@ -145,6 +145,7 @@ def _stripe(rng: np.random.Generator, angle: float, inner: float) -> np.ndarray:
 
 
 def _paint_face(canvas: Canvas, breed: Breed, muzzle: Colour, turn: np.ndarray, rng: np.random.Generator) -> None:
+    # What stands out from the face moves further when the head turns: eyes 1, muzzle 1.5, nose 1.6 or more.
     iris = _IRISES[rng.integers(len(_IRISES))]
     if breed.is_cat:
         for x in (-0.2, 0.2):
