@@ -1,5 +1,7 @@
 """The command line: `python train.py key=value ...`; `python train.py --help` lists what can be said."""
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
@@ -13,4 +15,5 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    sys.argv = cli.expand_home(sys.argv)
     main()

@@ -5,11 +5,15 @@ Torch and Lightning are imported only when a checked configuration starts its ta
 
 import logging
 import os
+import re
 import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig
+from hydra.utils import instantiate, to_absolute_path
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pets import rules
@@ -19,6 +23,18 @@ log = logging.getLogger("pets")
 USER_ERRORS = (ValueError, OSError, ImportError, OmegaConfBaseException, InstantiationException)
 """What a wrong command, file or installation raises; anything else is a bug of ours and keeps its traceback."""
 
+PATHS = (
+    "ckpt_path",
+    "data.root",
+    "data.source.path",
+    "data.split.from",
+    "data.exclude",
+    "data.relabel",
+    "model.weights",
+)
+"""Keys whose values are paths relative to the folder in which the command was typed."""
+NAME_OR_PATH = ("model.weights",)
+
 
 def run(cfg: DictConfig) -> float | None:
     """Check `cfg` and run its task.
@@ -27,13 +43,12 @@ def run(cfg: DictConfig) -> float | None:
         The value of `optimized_metric`, or None for a task that has no metric.
 
     Raises:
-        SystemExit: With code 2 and one line on stderr for a user's error; HYDRA_FULL_ERROR=1 shows the traceback instead.
+        SystemExit: With code 2 and one line on stderr for a user's error; HYDRA_FULL_ERROR=1 shows the traceback.
     """
     try:
         check(cfg)
-        from pets import tasks
-
-        return tasks.run(cfg)
+        _resolve_paths(cfg)
+        return _start(cfg)
     except USER_ERRORS as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
@@ -59,3 +74,40 @@ def explain(error: Exception) -> str:
     while isinstance(error, InstantiationException) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     return " ".join(str(error).split("\n")[0].split()) or type(error).__name__
+
+
+def expand_home(arguments: list[str]) -> list[str]:
+    """Expand `~` after a `=`, which neither the shell nor Hydra does, in `data.root=~/photos`."""
+    return [re.sub(r"^([^=]+=)~(?=/|$)", lambda match: match[1] + str(Path.home()), text) for text in arguments]
+
+
+def _resolve_paths(cfg: DictConfig) -> None:
+    """Make paths absolute, so that they mean the folder the command was typed in, wherever the run works."""
+    for key in PATHS:
+        path = OmegaConf.select(cfg, key)
+        absolute = path and to_absolute_path(str(Path(path).expanduser()))
+        if absolute and (key not in NAME_OR_PATH or Path(absolute).exists()):
+            OmegaConf.update(cfg, key, absolute)
+
+
+def _start(cfg: DictConfig) -> float | None:
+    """Import the task's module, and with it torch and Lightning, and run it."""
+    task = import_module(f"pets.tasks.{cfg.task}")
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    _quiet_lightning()
+    try:
+        metric: float | None = task.run(cfg)
+    except MisconfigurationException as error:
+        raise ValueError(f"trainer: {error}") from error
+    return metric
+
+
+def _quiet_lightning() -> None:
+    """Keep Lightning's news of devices and services off the console; its warnings stay."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Lightning 2.6.6 calls what torch 2.14 deprecates; nothing a user could do about it.
+    warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated", FutureWarning)
+    # The numbers of workers and of logged steps are chosen in conf/, for small sets too.
+    warnings.filterwarnings("ignore", ".*does not have many workers", UserWarning)
+    warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging", UserWarning)

@@ -1,7 +1,7 @@
 """What every configuration key may hold, checked before anything slow is imported.
 
-A component checks itself once more when it is built; this table is for the person at the prompt, who gets an answer in a second.
-A test walks through every file of conf/ and fails on a key without a rule.
+A component checks itself once more when it is built; this table is for the person at the prompt, who gets an answer in
+a second. A test walks through every file of conf/ and fails on a key without a rule.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,116 @@ def either(*rules: Rule) -> Rule:
 
 
 FLAG = one_of(True, False)
+TEXT = text()
+ANYTHING = Rule(lambda value: True, "anything")
 SHARE = number(0, 1)
 BATCHES = either(integer(0), SHARE).or_null()
 
-RULES: dict[str, Rule] = {}
+RULES: dict[str, Rule] = {
+    "task": one_of("fit", "find_lr", "inspect"),
+    "seed": integer(0),
+    "ckpt_path": TEXT.or_null(),
+    "optimized_metric": TEXT,
+    "run_dir": TEXT,
+    # data
+    "data.*": TEXT,
+    "data.batch_transform": ANYTHING,
+    "data.source.recursive": FLAG,
+    "data.source.seed": integer(0),
+    "data.source.per_breed": integer(2),
+    "data.source.valid_column": TEXT.or_null(),
+    "data.source.split_column": TEXT.or_null(),
+    "data.split.method": one_of("random", "stratified", "official", "column"),
+    "data.split.valid_pct": between(0, 1),
+    "data.split.test_pct": number(0, 1),
+    "data.split.seed": integer(0),
+    "data.split.from": TEXT.or_null(),
+    "data.presize.size": integer(1),
+    "data.presize.method": one_of("crop", "pad", "squish"),
+    "data.classes": list_of(TEXT).or_null(),
+    "data.batch_size": integer(1),
+    "data.num_workers": integer(0).or_null(),
+    "data.seed": integer(0),
+    "data.on_error": one_of("raise", "skip"),
+    "data.exclude": TEXT.or_null(),
+    "data.relabel": TEXT.or_null(),
+    # augment
+    "augment._target_": TEXT,
+    "augment.size": integer(1),
+    "augment.min_scale": number(0.01, 1),
+    "augment.p_flip": SHARE,
+    "augment.max_rotate": number(0, 180),
+    "augment.max_zoom": number(1, 10),
+    "augment.max_warp": number(0, 0.3),
+    "augment.p_affine": SHARE,
+    "augment.max_lighting": number(0, 0.9),
+    "augment.p_lighting": SHARE,
+    "augment.supersample": one_of(1, 2),
+    "augment.mix": one_of("none", "mixup", "cutmix"),
+    "augment.mix_alpha": number(0.01, 100),
+    # model, loss, optimizer
+    "model._target_": TEXT,
+    "model._convert_": TEXT,
+    "model.loss": ANYTHING,
+    "model.optimizer": ANYTHING,
+    "model.source": one_of("torchvision", "timm"),
+    "model.arch": TEXT,
+    "model.weights": TEXT.or_null(),
+    "model.head.kind": one_of("concat_pool", "linear"),
+    "model.head.hidden": integer(1),
+    "model.head.dropout": number(0, 0.99),
+    "model.frozen_bn": one_of("train", "eval"),
+    "loss._target_": TEXT,
+    "loss._convert_": TEXT,
+    "loss.label_smoothing": number(0, 0.99),
+    "loss.class_weights": list_of(number(0)).or_null(),
+    "optimizer._target_": TEXT,
+    "optimizer._convert_": TEXT,
+    "optimizer._partial_": FLAG,
+    "optimizer.lr": positive(),
+    "optimizer.betas": list_of(number(0, 0.999999), 2),
+    "optimizer.eps": positive(),
+    "optimizer.weight_decay": number(0),
+    "optimizer.momentum": number(0, 0.999999),
+    "optimizer.nesterov": FLAG,
+    # recipe
+    "recipe._target_": TEXT,
+    "recipe.epochs": integer(0),
+    "recipe.freeze_epochs": integer(0),
+    "recipe.base_lr": positive().or_null(),
+    "recipe.lr_mult": positive(),
+    "recipe.pct_start": between(0, 1),
+    "recipe.div": positive(),
+    "recipe.momenta": list_of(number(0, 0.999999), 3),
+    "recipe.phases": Rule(lambda value: isinstance(value, list) and bool(value), "a list of phases"),
+    # around the training loop
+    "lr_finder._target_": TEXT,
+    "lr_finder.mode": one_of("report", "apply"),
+    "lr_finder.suggestion": one_of("valley", "slide", "steep", "minimum"),
+    "lr_finder.start_lr": positive(),
+    "lr_finder.end_lr": positive(),
+    "lr_finder.num_steps": integer(30),
+    "lr_finder.dirpath": TEXT,
+    "callbacks.*": ANYTHING,
+    "callbacks.progress.bar": one_of("auto", "on", "off"),
+    "callbacks.dashboards.images": integer(1),
+    "callbacks.checkpoint.mode": one_of("min", "max"),
+    "logger.*": ANYTHING,
+    "trainer.*": ANYTHING,
+    "trainer.accelerator": TEXT,
+    "trainer.devices": either(integer(1), TEXT, list_of(integer(0))),
+    "trainer.num_nodes": integer(1),
+    "trainer.strategy": TEXT,
+    "trainer.precision": TEXT,
+    "trainer.accumulate_grad_batches": integer(1),
+    "trainer.gradient_clip_val": number(0).or_null(),
+    "trainer.max_steps": integer(-1),
+    "trainer.limit_train_batches": BATCHES,
+    "trainer.limit_val_batches": BATCHES,
+    "trainer.log_every_n_steps": integer(1),
+    "trainer.num_sanity_val_steps": integer(-1),
+    "trainer.deterministic": one_of(True, False, "warn"),
+}
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -110,13 +216,17 @@ def check(cfg: DictConfig) -> None:
     """Check every value of a composed configuration.
 
     Raises:
-        ValueError: For a required key without a value and for a value that its rule does not allow, naming key, value and rule.
+        ValueError: For a required key without a value and for a value that its rule does not allow.
     """
-    for missing in sorted(OmegaConf.missing_keys(cfg)):
-        raise ValueError(f"{missing} is required: add {missing}=VALUE to the command")
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(plain, dict)
-    for key, value in leaves(plain):  # type: ignore[arg-type]
+    raw: dict[str, Any] = OmegaConf.to_container(cfg)  # type: ignore[assignment]
+    for key, written in leaves(raw):
+        if written == "???":
+            raise ValueError(f"{key} is required: add {key}=VALUE to the command")
+    for key, _ in leaves(raw):
+        value = OmegaConf.select(cfg, key)
         rule = rule_for(key)
-        if rule and not rule.allows(value):
-            raise ValueError(f"{key}={value!r} is not allowed: {rule.allowed}")
+        if isinstance(value, DictConfig) or rule is None:
+            continue  # a group that is named here is checked where it stands
+        plain = OmegaConf.to_container(value) if isinstance(value, ListConfig) else value
+        if not rule.allows(plain):
+            raise ValueError(f"{key}={plain!r} is not allowed: {rule.allowed}")

@@ -8,6 +8,8 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from pets.model.optimizer import format_group_table, group_table
+
 log = logging.getLogger("pets.history")
 
 COLUMNS = ("epoch", "phase", "train_loss", "valid_loss", "error_rate", "time")
@@ -57,8 +59,11 @@ class History(Callback):
         self.rows = [dict(row) for row in state_dict["rows"]]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the heading, and the rows of a resumed run."""
+        """Print the table of layer groups, the heading, and the rows of a resumed run."""
         if trainer.is_global_zero:
+            for optimizer in trainer.optimizers:
+                if all("name" in group for group in optimizer.param_groups):
+                    log.info(f"\n{format_group_table(group_table(optimizer.param_groups))}\n")
             log.info("  ".join(f"{name:>{max(len(name), 10)}}" for name in COLUMNS))
             for row in self.rows:
                 log.info(table_line({**row, "time": clock(row["seconds"])}))

@@ -157,7 +157,7 @@ class PetsDataModule(LightningDataModule):
         write_manifest(path, self.items.files.tolist(), self.splits, self.left_out)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return, as plain values, what a prediction needs to treat an image as this data does; checkpoints carry it."""
+        """Return, as plain values, how images are treated: checkpoints carry it for predictions."""
         return {
             "classes": list(self.vocab),
             "presize": asdict(self.presize),

@@ -1,7 +1,7 @@
 """Random numbers as functions of a position, so that nothing random accumulates and nothing needs to be saved.
 
-Every draw of the project names its purpose (a `Stream`) and its position (epoch, index, ...). The same position always gives the
-same numbers, whatever the number of workers, the batch size or the history of the process.
+Every draw of the project names its purpose (a `Stream`) and its position (epoch, index, ...). The same position always
+gives the same numbers, whatever the number of workers, the batch size or the history of the process.
 """
 
 from enum import IntEnum

@@ -1,0 +1,39 @@
+"""Pictures to look at before training: fastai's `show_batch`, and the same image augmented many times."""
+
+from matplotlib.figure import Figure
+
+from pets.data.batch import Batch, Draw
+from pets.data.datamodule import PetsDataModule
+from pets.data.dataset import ImageDataset, collate
+from pets.data.sampler import PositionSampler
+from pets.evaluation.grids import augmentation_grid, image_grid
+
+
+def first_batch(data: PetsDataModule, n: int) -> Batch:
+    """Return the first `n` images that an epoch 0 trains on, presized, as they are before the batch transform."""
+    dataset = ImageDataset(data.items, data.splits.train, data.presize, data.seed, training=True)
+    sampler = iter(PositionSampler(len(dataset), data.seed, shuffle=True))
+    return collate([dataset[next(sampler)] for _ in range(min(n, len(dataset)))])
+
+
+def show_batch(data: PetsDataModule, n: int = 9) -> Figure:
+    """Draw the first `n` training images as the network gets them, under their labels."""
+    batch = first_batch(data, n)
+    return image_grid(data.augment(batch).images, [data.vocab[target] for target in batch.targets.tolist()])
+
+
+def before_and_after(data: PetsDataModule, n: int = 8) -> Figure:
+    """Draw the first `n` training images in two rows: presized, and augmented."""
+    batch = first_batch(data, n)
+    labels = [data.vocab[target] for target in batch.targets.tolist()]
+    images = [*batch.images, *data.augment(batch).images]
+    return image_grid(images, [*labels, *["augmented"] * len(labels)], columns=len(labels))
+
+
+def augmentations(data: PetsDataModule, n: int = 11) -> Figure:
+    """Draw the first training image and `n` augmented views of it: what the first `n` epochs make of it."""
+    dataset = ImageDataset(data.items, data.splits.train, data.presize, data.seed, training=True)
+    plain = ImageDataset(data.items, data.splits.train, data.presize)[Draw(0, 0)]
+    batch = collate([dataset[Draw(epoch, 0)] for epoch in range(n)])
+    heading = f"{data.vocab[plain.target]} ({data.items.files[plain.item]})"
+    return augmentation_grid(plain.image, data.augment(batch).images, heading)

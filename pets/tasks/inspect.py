@@ -1,0 +1,31 @@
+"""Look before training: the way of a batch from the files to the loss, the first batch, one image many times."""
+
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from pets import build, run_folder
+from pets.callbacks.dashboards import writers
+from pets.evaluation.pipeline import summary
+from pets.evaluation.show import augmentations, show_batch
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> None:
+    """Print the summary; leave show_batch.png and augmentations.png, and both in TensorBoard."""
+    data = build.data_module(cfg)
+    model = build.classifier(cfg, data.vocab)
+    trainer = build.trainer(cfg)
+    run_folder.start(cfg, data)
+    for step in summary(data, model.train()):
+        log.info(f"{step.name}\n    {step.result}")
+    for name, figure in {"show_batch": show_batch(data), "augmentations": augmentations(data)}.items():
+        path = Path(cfg.run_dir) / f"{name}.png"
+        figure.savefig(path)
+        log.info(f"{name}\n    {path}")
+        for writer in writers(trainer.loggers):
+            writer.add_figure(f"inspect/{name}", figure, close=False)
+    for logger in trainer.loggers:
+        logger.finalize("success")
