@@ -86,11 +86,17 @@ ANYTHING = Rule(lambda value: True, "anything")
 SHARE = number(0, 1)
 BATCHES = either(integer(0), SHARE).or_null()
 
+METRICS = (
+    *(f"{part}/{name}" for part in ("valid", "test") for name in ("error_rate", "accuracy", "accuracy_macro", "loss")),
+    "train/loss",
+    "train/loss_epoch",
+)
+
 RULES: dict[str, Rule] = {
     "task": one_of("fit", "find_lr", "inspect"),
     "seed": integer(0),
     "ckpt_path": TEXT.or_null(),
-    "optimized_metric": TEXT,
+    "optimized_metric": one_of(*METRICS),
     "run_dir": TEXT,
     # data
     "data.*": TEXT,

@@ -1,11 +1,14 @@
 """Fixtures shared by the tests: small sets of drawn images, real data where the environment names it."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from PIL import Image
 
 torch.set_num_threads(1)
@@ -33,3 +36,19 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("PETS_REAL_DATA does not name a folder with data/pets37x10 and weights/")
     return Path(folder)
+
+
+@pytest.fixture
+def tiny_config(tiny_pets: Path, tmp_path: Path) -> Callable[..., DictConfig]:
+    """A function of overrides that composes a run on `tiny_pets` with a random resnet18, in seconds on one thread."""
+
+    def compose_tiny(*overrides: str) -> DictConfig:
+        tiny = [
+            "data=regex", f"data.root={tiny_pets}", "data.presize.size=40", "augment.size=32", "data.batch_size=8",
+            "data.num_workers=0", "model=resnet18", "model.weights=null", "model.head.hidden=8", "recipe.epochs=1",
+            "trainer=cpu", f"run_dir={tmp_path / 'run'}",
+        ]  # fmt: skip
+        with initialize_config_dir(str(Path(__file__).parents[1] / "conf"), version_base="1.3"):
+            return compose("config", overrides=[*tiny, *overrides])
+
+    return compose_tiny

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pets.data.batch import Batch, Draw
+from pets.data.batch import Batch
 from pets.data.datamodule import PetsDataModule
-from pets.data.dataset import ImageDataset, Sample, collate
+from pets.data.dataset import Sample, collate
 from pets.data.images import open_image
+from pets.evaluation.show import first_samples
 from pets.model.classifier import Classifier
 
 
@@ -40,16 +41,13 @@ def summary(data: PetsDataModule, model: Classifier, n: int = 4) -> Iterator[Ste
     Raises:
         ValueError: A step fails; the message names the step and the images.
     """
-    training = ImageDataset(data.items, data.splits.train, data.presize, data.seed, training=True)
-    target = int(data.items.targets[training.indices[0]])
-    path = data.items.path(int(training.indices[0]))
-    yield Step("file", str(path))
-    yield Step("label", f"{data.vocab[target]}, class {target} of {len(data.vocab)}")
-    yield Step("open_image", describe(open_image(path)))
-    yield Step(repr(data.presize), describe(training[Draw(0, 0)].image))
-
-    samples = [training[Draw(0, index)] for index in range(min(n, len(training)))]
+    samples = first_samples(data, n)
     names = [str(data.items.files[sample.item]) for sample in samples]
+    first = samples[0]
+    yield Step("file", str(data.items.path(first.item)))
+    yield Step("label", f"{data.vocab[first.target]}, class {first.target} of {len(data.vocab)}")
+    yield Step("open_image", describe(open_image(data.items.path(first.item))))
+    yield Step(repr(data.presize), describe(first.image))
     batch = stack(samples, names)
     yield Step(f"collate {len(samples)}", f"images {describe(batch.images)}; targets {describe(batch.targets)}")
     with torch.no_grad(), _naming(names):

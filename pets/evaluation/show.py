@@ -2,29 +2,29 @@
 
 from matplotlib.figure import Figure
 
-from pets.data.batch import Batch, Draw
+from pets.data.batch import Draw
 from pets.data.datamodule import PetsDataModule
-from pets.data.dataset import ImageDataset, collate
+from pets.data.dataset import ImageDataset, Sample, collate
 from pets.data.sampler import PositionSampler
 from pets.evaluation.grids import augmentation_grid, image_grid
 
 
-def first_batch(data: PetsDataModule, n: int) -> Batch:
-    """Return the first `n` images that an epoch 0 trains on, presized, as they are before the batch transform."""
+def first_samples(data: PetsDataModule, n: int) -> list[Sample]:
+    """Return the first `n` samples that epoch 0 trains on."""
     dataset = ImageDataset(data.items, data.splits.train, data.presize, data.seed, training=True)
-    sampler = iter(PositionSampler(len(dataset), data.seed, shuffle=True))
-    return collate([dataset[next(sampler)] for _ in range(min(n, len(dataset)))])
+    draws = iter(PositionSampler(len(dataset), data.seed, shuffle=True))
+    return [dataset[next(draws)] for _ in range(min(n, len(dataset)))]
 
 
 def show_batch(data: PetsDataModule, n: int = 9) -> Figure:
     """Draw the first `n` training images as the network gets them, under their labels."""
-    batch = first_batch(data, n)
+    batch = collate(first_samples(data, n))
     return image_grid(data.augment(batch).images, [data.vocab[target] for target in batch.targets.tolist()])
 
 
 def before_and_after(data: PetsDataModule, n: int = 8) -> Figure:
     """Draw the first `n` training images in two rows: presized, and augmented."""
-    batch = first_batch(data, n)
+    batch = collate(first_samples(data, n))
     labels = [data.vocab[target] for target in batch.targets.tolist()]
     images = [*batch.images, *data.augment(batch).images]
     return image_grid(images, [*labels, *["augmented"] * len(labels)], columns=len(labels))

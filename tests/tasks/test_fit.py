@@ -1,0 +1,88 @@
+"""A fit leaves one complete run folder: checkpoints of plain values, the table of epochs, metrics, one TensorBoard run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from pets.tasks import fit
+
+Compose = Callable[..., DictConfig]
+
+
+@pytest.fixture
+def run(tiny_config: Compose) -> tuple[Path, float]:
+    cfg = tiny_config("trainer.log_every_n_steps=1")
+    return Path(cfg.run_dir), fit.run(cfg)
+
+
+@pytest.fixture
+def events(run: tuple[Path, float]) -> EventAccumulator:
+    accumulator = EventAccumulator(str(run[0]))
+    accumulator.Reload()
+    return accumulator
+
+
+def test_the_run_folder_is_complete(run: tuple[Path, float]) -> None:
+    folder, metric = run
+    assert {path.name for path in folder.iterdir()} >= {
+        "checkpoints", "config.yaml", "history.csv", "hparams.yaml", "metrics.json", "splits.json"
+    }  # fmt: skip
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["valid/error_rate"] == pytest.approx(metric)
+    assert metrics["n"] == {"train": 20, "valid": 4, "test": 0}
+    assert len((folder / "history.csv").read_text().splitlines()) == 3
+
+
+def test_checkpoints_hold_plain_values(run: tuple[Path, float]) -> None:
+    checkpoint = torch.load(run[0] / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["pets"]["classes"] == ["Birman", "great_pyrenees", "pug"]
+    assert checkpoint["PetsDataModule"]["presize"] == {"size": 40, "method": "crop"}
+
+
+def test_tensorboard_has_one_run_with_every_curve(events: EventAccumulator, run: tuple[Path, float]) -> None:
+    scalars = set(events.Tags()["scalars"])
+    assert scalars >= {
+        "train/loss", "train/loss_epoch", "valid/loss", "valid/error_rate", "valid/accuracy", "valid/accuracy_macro",
+        "lr/early", "lr/late", "lr/head", "momentum/head", "speed/images_per_second",
+    }  # fmt: skip
+    assert "hp_metric" not in scalars
+    assert len(list(run[0].rglob("events.out.tfevents.*"))) == 1
+    assert "batch/1_presized_2_augmented" in events.Tags()["images"]
+    assert "run/config/text_summary" in events.Tags()["tensors"]
+
+
+def test_tensorboard_has_one_hparams_session_whose_metrics_are_curves(events: EventAccumulator) -> None:
+    contents = events.SummaryMetadata("_hparams_/experiment").plugin_data.content
+    experiment = HParamsPluginData.FromString(contents).experiment
+    named = {metric.name.tag for metric in experiment.metric_infos}
+    assert "valid/error_rate" in named
+    assert named <= set(events.Tags()["scalars"])
+    assert {"recipe.base_lr", "seed", "data.batch_size", "model.arch"} <= {
+        info.name for info in experiment.hparam_infos
+    }
+
+
+def test_the_same_configuration_gives_the_same_bits(tiny_config: Compose, tmp_path: Path) -> None:
+    weights = []
+    for name, workers in (("a", 0), ("b", 2)):
+        fit.run(tiny_config(f"run_dir={tmp_path / name}", f"data.num_workers={workers}", "recipe.freeze_epochs=0"))
+        weights.append(torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_third_part_is_tested(tiny_config: Compose) -> None:
+    cfg = tiny_config("data.split.test_pct=0.2", "optimized_metric=test/error_rate")
+    metric = fit.run(cfg)
+    assert json.loads((Path(cfg.run_dir) / "metrics.json").read_text())["test/error_rate"] == metric
+
+
+def test_a_metric_of_a_part_that_is_not_there_is_named(tiny_config: Compose) -> None:
+    with pytest.raises(ValueError, match=r"optimized_metric='test/loss' is not among: .*valid/loss"):
+        fit.run(tiny_config("optimized_metric=test/loss"))
