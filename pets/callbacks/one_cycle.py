@@ -1,0 +1,134 @@
+"""Runs a recipe: which layer groups learn, at which learning rate and momentum, at every step."""
+
+import math
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, GradientAccumulationScheduler, Timer
+from lightning.pytorch.utilities import rank_zero_warn
+from torch.optim import Optimizer
+
+from pets.training.recipe import GROUPS, Recipe
+from pets.training.schedule import Position, one_cycle_lr, one_cycle_momentum, position
+
+
+class OneCycle(Callback):
+    """Apply a recipe. Everything is a function of (epoch, batch), so a resumed run needs no saved schedule.
+
+    Every phase starts with an optimizer without state, as in fastai; its parameter groups, which are named
+    "<layer group>/...", stay from the first step to the last. The module has `freeze_to("head")` and `unfreeze()`.
+
+    Args:
+        recipe: The phases; the trainer's `max_epochs` is to be `recipe.epochs`.
+
+    Raises:
+        ValueError: At the start of a fit, for trainer settings under which the recipe cannot be followed.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self._found_lr: float | None = None
+
+    def set_base_lr(self, base_lr: float) -> None:
+        """Use a base learning rate found for this run; checkpoints remember it.
+
+        Raises:
+            ValueError: If it is not a finite number above 0.
+        """
+        self.recipe = self.recipe.with_base_lr(base_lr)
+        self._found_lr = base_lr
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            self._check(trainer)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.max_steps != -1 and trainer.ckpt_path is not None:
+            # Lightning 2.6 then counts the checkpoint's epoch twice: the next has other data, and the last is left out.
+            raise ValueError(
+                f"trainer.max_steps={trainer.max_steps} cannot be resumed: set recipe.epochs or limit_train_batches"
+            )
+        self._check_optimizers(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if math.isinf(trainer.num_training_batches):
+            raise ValueError("OneCycle needs a training loader with a length: a cycle has to know its last step")
+        self._freeze(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._freeze(trainer, pl_module)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if batch_idx % trainer.accumulate_grad_batches:
+            return
+        place = self._position(trainer, batch_idx)
+        optimizer = trainer.optimizers[0]
+        if place.step == 0:
+            optimizer.state.clear()
+        scalars = self._set_hyperparameters(optimizer, place)
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and trainer.global_step % every == 0:
+            for logger in trainer.loggers:
+                logger.log_metrics(scalars, step=trainer.global_step)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"base_lr": self._found_lr}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if state_dict["base_lr"] is not None:
+            self.set_base_lr(state_dict["base_lr"])
+
+    def _freeze(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Never in setup: DistributedDataParallel goes on to synchronise only what requires a gradient when it wraps.
+        module: Any = pl_module
+        _, phase, _ = self.recipe.phase_at(trainer.current_epoch)
+        if phase.frozen:
+            module.freeze_to("head")
+        else:
+            module.unfreeze()
+
+    def _position(self, trainer: Trainer, batch_idx: int) -> Position:
+        # Counted from the epoch, not by trainer.global_step: the two differ after a resume with another batch size, and
+        # the learning rate has to stay with the phase.
+        accumulate = trainer.accumulate_grad_batches
+        steps_per_epoch = math.ceil(trainer.num_training_batches / accumulate)
+        step = trainer.current_epoch * steps_per_epoch + batch_idx // accumulate
+        return position(step, steps_per_epoch, self.recipe, trainer.max_steps)
+
+    def _set_hyperparameters(self, optimizer: Optimizer, place: Position) -> dict[str, float]:
+        phase = self.recipe.phases[place.phase]
+        momentum = one_cycle_momentum(place.t, phase)
+        lrs = {name: one_cycle_lr(place.t, peak, phase) for name, peak in phase.group_lrs().items()}
+        scalars: dict[str, float] = {}
+        for group in optimizer.param_groups:
+            name = group["name"].split("/")[0]
+            group["lr"] = lrs[name]
+            if "betas" in group:
+                group["betas"] = (momentum, group["betas"][1])
+            elif "momentum" in group:
+                group["momentum"] = momentum
+            scalars |= {f"lr/{name}": lrs[name], f"momentum/{name}": momentum}
+        return scalars
+
+    def _check(self, trainer: Trainer) -> None:
+        epochs = self.recipe.epochs
+        # fast_dev_run sets its own limits: the recipe is then followed for these few steps.
+        if trainer.max_epochs != epochs and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            raise ValueError(
+                f"trainer.max_epochs={trainer.max_epochs}, but the recipe has {epochs} epochs: "
+                f"set max_epochs={epochs}, or change the recipe"
+            )
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Timer) and callback.time_remaining() is not None:
+                raise ValueError("trainer.max_time: a cycle has to know its last step, set trainer.max_steps instead")
+            if isinstance(callback, GradientAccumulationScheduler) and set(callback.scheduling) != {0}:
+                raise ValueError("accumulate_grad_batches must not change: a cycle has to know its last step")
+            if isinstance(callback, EarlyStopping):
+                rank_zero_warn("EarlyStopping may cut the cycle short: its best epochs are those at the end")
+
+    def _check_optimizers(self, trainer: Trainer) -> None:
+        if len(trainer.optimizers) != 1 or trainer.lr_scheduler_configs:
+            raise ValueError("OneCycle sets the learning rates: configure_optimizers must return one optimizer only")
+        names = [group.get("name", "unnamed") for group in trainer.optimizers[0].param_groups]
+        if not all(name.split("/")[0] in GROUPS for name in names):
+            raise ValueError(f"OneCycle knows the groups {', '.join(GROUPS)}, the optimizer has {', '.join(names)}")
