@@ -1,0 +1,219 @@
+"""The LR range test on a throw-away copy of the model, before the first step of a run."""
+
+import copy
+import itertools
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities.data import _set_sampler_epoch
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_info, rank_zero_warn
+from torch import Tensor
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from pets.callbacks.one_cycle import OneCycle
+from pets.data.batch import Batch
+from pets.evaluation.lr_plot import lr_curve_figure
+from pets.training.lr_range import RULES, LRCurve, has_diverged, learning_rate, smooth
+from pets.training.recipe import Phase, Recipe
+
+
+class LRFinder(Callback):
+    """Run the LR range test at the start of a fit and report what it suggests; the run itself is not touched.
+
+    The test trains a copy of the module with an optimizer, a loader and random numbers of its own, in the state of the
+    recipe's first phase: same frozen groups, same ratio between the groups' learning rates (the head's is varied). It
+    writes `lr_finder.json`, `lr_finder.png` and TensorBoard's figure "lr_finder/curve". A resumed run skips it.
+
+    Args:
+        mode: "report" only; "apply" gives the suggestion to OneCycle as base learning rate, if it is reliable.
+        suggestion: Which rule "apply" follows: valley, slide, steep or minimum.
+        start_lr: First learning rate, above 0.
+        end_lr: Learning rate that the test would end at, above `start_lr`.
+        num_steps: Optimizer steps, at least 30.
+        dirpath: Folder of the two files; the trainer's `default_root_dir` by default.
+        recipe: The recipe, for a fit without OneCycle, such as one of no epochs that only runs the test.
+
+    Attributes:
+        curve: The result, once the test has run.
+
+    Raises:
+        ValueError: Naming `lr_finder.<key>`, the value and what is allowed.
+    """
+
+    def __init__(
+        self,
+        mode: Literal["report", "apply"] = "report",
+        suggestion: str = "valley",
+        start_lr: float = 1e-7,
+        end_lr: float = 10.0,
+        num_steps: int = 100,
+        dirpath: str | Path | None = None,
+        recipe: Recipe | None = None,
+    ) -> None:
+        if mode not in ("report", "apply"):
+            raise ValueError(f"lr_finder.mode={mode!r} is not allowed: report, apply")
+        if suggestion not in RULES:
+            raise ValueError(f"lr_finder.suggestion={suggestion!r} is not allowed: {', '.join(RULES)}")
+        if not 0 < start_lr < end_lr < float("inf"):
+            raise ValueError(f"lr_finder.start_lr={start_lr!r} is not allowed: above 0 and below end_lr={end_lr!r}")
+        if not isinstance(num_steps, int) or num_steps < 30:
+            raise ValueError(f"lr_finder.num_steps={num_steps!r} is not allowed: a whole number, at least 30")
+        self.mode = mode
+        self.suggestion = suggestion
+        self.start_lr, self.end_lr, self.num_steps = start_lr, end_lr, num_steps
+        self.dirpath = dirpath
+        self.recipe = recipe
+        self.curve: LRCurve | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.ckpt_path is not None:
+            rank_zero_info("LR finder skipped: the run resumes from a checkpoint")
+            return
+        one_cycle = next((one for one in trainer.callbacks if isinstance(one, OneCycle)), None)  # type: ignore[attr-defined]
+        recipe = self.recipe or (one_cycle.recipe if one_cycle else None)
+        if recipe is None:
+            raise ValueError("LRFinder needs the OneCycle callback in the trainer, or a recipe of its own")
+        phase = recipe.phases[0]
+        self.curve = lr_range_test(trainer, pl_module, phase, self.start_lr, self.end_lr, self.num_steps)
+        rank_zero_info(f"LR finder: {self.curve.summary()}")
+        if trainer.is_global_zero:
+            self._write(trainer, self.curve)
+        if self.mode == "apply" and one_cycle is not None:
+            self._apply(self.curve, one_cycle)
+
+    def _write(self, trainer: Trainer, curve: LRCurve) -> None:
+        folder = Path(self.dirpath or trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "lr_finder.json").write_text(curve.to_json() + "\n")
+        figure = lr_curve_figure(curve)
+        figure.savefig(folder / "lr_finder.png")
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_figure("lr_finder/curve", figure, close=False)
+
+    def _apply(self, curve: LRCurve, one_cycle: OneCycle) -> None:
+        recipe = one_cycle.recipe
+        if doubt := curve.doubt_about(self.suggestion):
+            rank_zero_warn(f"lr_finder=apply has no effect, base_lr stays {recipe.base_lr:.2e}: {doubt}")
+            return
+        # The head's rate in the first phase need not be the base: fine_tune(freeze_epochs=0) starts with half of it.
+        base_lr = curve.suggestions[self.suggestion] * (recipe.base_lr / recipe.phases[0].group_lrs()["head"])
+        one_cycle.set_base_lr(base_lr)
+        rank_zero_info(f"LR finder: base_lr is {base_lr:.2e} now, it was {recipe.base_lr:.2e}")
+
+
+def lr_range_test(
+    trainer: Trainer, module: LightningModule, phase: Phase, start_lr: float, end_lr: float, num_steps: int
+) -> LRCurve:
+    """Train a copy of a module at exponentially growing learning rates until its smoothed loss diverges.
+
+    Nothing of the caller changes: neither module nor loader nor the state of the random generators. Several processes
+    average gradients and losses, so all see the same curve and stop at the same step.
+
+    Args:
+        trainer: A trainer that is fitting `module`, at any moment after its device is set up.
+        module: What is copied; its `configure_optimizers` returns one optimizer.
+        phase: Which layer groups learn, and the ratio between their learning rates.
+        start_lr: First learning rate of the head.
+        end_lr: Learning rate of the head that a step after the last would have.
+        num_steps: Steps, each of as many batches as the trainer accumulates.
+    """
+    lrs: list[float] = []
+    losses: list[float] = []
+    with _random_states_kept(module.device):
+        twin = _Twin(trainer, module, phase)
+        hidden = None if trainer.is_global_zero else True  # None: hidden where there is no terminal
+        for step in tqdm(range(num_steps), desc="LR finder", leave=False, disable=hidden):
+            lrs.append(learning_rate(step, num_steps, start_lr, end_lr))
+            losses.append(twin.step(lrs[-1]))
+            if has_diverged(smooth(losses)):
+                break
+    return LRCurve(lrs, losses, num_steps, twin.images // len(losses))
+
+
+@contextmanager
+def _random_states_kept(device: torch.device) -> Iterator[None]:
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+
+
+class _Twin:
+    """A copy of the module that trains as the original would: same precision, clipping and accumulation."""
+
+    def __init__(self, trainer: Trainer, module: Any, phase: Phase) -> None:
+        self.trainer = trainer
+        self.module = copy.deepcopy(module)
+        self.module.trainer = trainer
+        self.module.log = self.module.log_dict = _ignore
+        if phase.frozen:
+            self.module.freeze_to("head")
+        else:
+            self.module.unfreeze()
+        self.optimizer: Optimizer = self.module.configure_optimizers()
+        peaks = phase.group_lrs()
+        self.ratios = {name: peak / peaks["head"] for name, peak in peaks.items()}
+        scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
+        self.scaler = torch.amp.GradScaler(module.device.type, enabled=scaled)
+        self.batches = _batches(trainer)
+        self.images = 0
+
+    def step(self, lr: float) -> float:
+        """Do one optimizer step at a learning rate of the head; return the loss before it, averaged over processes."""
+        trainer, plugin = self.trainer, self.trainer.precision_plugin
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * self.ratios[group["name"].split("/")[0]]
+        self.optimizer.zero_grad()
+        total = torch.zeros((), device=self.module.device)
+        for index, batch in itertools.islice(self.batches, trainer.accumulate_grad_batches):
+            with plugin.train_step_context():
+                loss: Tensor = self.module.training_step(batch, index) / trainer.accumulate_grad_batches
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+            self.images += len(batch.targets) * trainer.world_size
+        self._average_gradients()
+        self.scaler.unscale_(self.optimizer)
+        algorithm = GradClipAlgorithmType(trainer.gradient_clip_algorithm or "norm")
+        plugin.clip_gradients(self.optimizer, trainer.gradient_clip_val or 0.0, algorithm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return float(trainer.strategy.reduce(total, reduce_op="mean"))
+
+    def _average_gradients(self) -> None:
+        if self.trainer.world_size == 1:
+            return
+        for parameter in self.module.parameters():
+            if parameter.grad is not None:
+                parameter.grad = self.trainer.strategy.reduce(parameter.grad, reduce_op="mean")
+
+
+def _ignore(*args: Any, **kwargs: Any) -> None:
+    """Take the place of `log` in a copy that has nothing to report."""
+
+
+def _batches(trainer: Trainer) -> Iterator[tuple[int, Batch]]:
+    """Yield (index in the epoch, batch on the device) of the training data, epoch after epoch, as a fit does."""
+    module = trainer.lightning_module
+    loader = trainer.fit_loop._data_source.dataloader()
+    # A loader can hold a generator, or workers that persist: the copy draws from its own. The data is shared.
+    loader = copy.deepcopy(loader, {id(loader.dataset): loader.dataset})
+    for epoch in itertools.count():
+        _set_sampler_epoch(loader, epoch)
+        index = -1
+        for index, batch in enumerate(loader):
+            batch = module._on_before_batch_transfer(trainer.precision_plugin.convert_input(batch))
+            yield index, trainer.strategy.batch_to_device(batch)
+        if index < 0:
+            raise ValueError("LRFinder: the training loader has no batch")
