@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import logging
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities.data import _set_sampler_epoch
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_only, rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 from tqdm import tqdm
@@ -23,6 +24,8 @@ from pets.data.batch import Batch
 from pets.evaluation.lr_plot import lr_curve_figure
 from pets.training.lr_range import RULES, LRCurve, has_diverged, learning_rate, smooth
 from pets.training.recipe import Phase, Recipe
+
+_inform = rank_zero_only(logging.getLogger(__name__).info)
 
 
 class LRFinder(Callback):
@@ -75,7 +78,7 @@ class LRFinder(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.ckpt_path is not None:
-            rank_zero_info("LR finder skipped: the run resumes from a checkpoint")
+            _inform("LR finder skipped: the run resumes from a checkpoint")
             return
         one_cycle = next((one for one in trainer.callbacks if isinstance(one, OneCycle)), None)  # type: ignore[attr-defined]
         recipe = self.recipe or (one_cycle.recipe if one_cycle else None)
@@ -83,7 +86,7 @@ class LRFinder(Callback):
             raise ValueError("LRFinder needs the OneCycle callback in the trainer, or a recipe of its own")
         phase = recipe.phases[0]
         self.curve = lr_range_test(trainer, pl_module, phase, self.start_lr, self.end_lr, self.num_steps)
-        rank_zero_info(f"LR finder: {self.curve.summary()}")
+        _inform(f"LR finder: {self.curve.summary()}")
         if trainer.is_global_zero:
             self._write(trainer, self.curve)
         if self.mode == "apply" and one_cycle is not None:
@@ -107,7 +110,7 @@ class LRFinder(Callback):
         # The head's rate in the first phase need not be the base: fine_tune(freeze_epochs=0) starts with half of it.
         base_lr = curve.suggestions[self.suggestion] * (recipe.base_lr / recipe.phases[0].group_lrs()["head"])
         one_cycle.set_base_lr(base_lr)
-        rank_zero_info(f"LR finder: base_lr is {base_lr:.2e} now, it was {recipe.base_lr:.2e}")
+        _inform(f"LR finder: base_lr is {base_lr:.2e} now, it was {recipe.base_lr:.2e}")
 
 
 def lr_range_test(
