@@ -104,7 +104,8 @@ def _start(cfg: DictConfig) -> float | None:
 
 
 def _quiet_lightning() -> None:
-    """Keep Lightning's news of devices and services off the console; its warnings stay."""
+    """Keep Lightning's news of devices and services off the console; warnings stay, as one line each."""
+    warnings.showwarning = lambda message, *_: log.warning("warning: %s", " ".join(str(message).split()))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # Lightning 2.6.6 calls what torch 2.14 deprecates; nothing a user could do about it.
     warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated", FutureWarning)
