@@ -3,26 +3,26 @@
 import pytest
 from omegaconf import OmegaConf
 
-from pets import rules
+from pets import allowed, rules
 
 
 @pytest.mark.parametrize(
     ("rule", "good", "bad"),
     [
-        (rules.integer(1), [1, 10**6], [0, 1.0, True, "1", None]),
-        (rules.integer(0, 3), [0, 3], [-1, 4]),
-        (rules.number(0, 1), [0, 1, 0.5], [-0.1, 1.1, float("nan"), True, "0.5"]),
-        (rules.positive(), [1e-9, 3], [0, -1, float("inf")]),
-        (rules.between(0, 1), [0.2], [0, 1]),
-        (rules.one_of("a", "b"), ["a"], ["c", None, 1]),
-        (rules.FLAG, [True, False], [1, 0, "true"]),
-        (rules.text(), ["x"], ["", 3]),
-        (rules.list_of(rules.integer(0), 2), [[1, 2]], [[1], [1, -1], 3]),
-        (rules.text().or_null(), [None, "x"], [1]),
-        (rules.either(rules.integer(5), rules.text()), [5, "x"], [1.5, None]),
+        (allowed.integer(1), [1, 10**6], [0, 1.0, True, "1", None]),
+        (allowed.integer(0, 3), [0, 3], [-1, 4]),
+        (allowed.number(0, 1), [0, 1, 0.5], [-0.1, 1.1, float("nan"), True, "0.5"]),
+        (allowed.positive(), [1e-9, 3], [0, -1, float("inf")]),
+        (allowed.between(0, 1), [0.2], [0, 1]),
+        (allowed.one_of("a", "b"), ["a"], ["c", None, 1]),
+        (allowed.FLAG, [True, False], [1, 0, "true"]),
+        (allowed.text(), ["x"], ["", 3]),
+        (allowed.list_of(allowed.integer(0), 2), [[1, 2]], [[1], [1, -1], 3]),
+        (allowed.text().or_null(), [None, "x"], [1]),
+        (allowed.either(allowed.integer(5), allowed.text()), [5, "x"], [1.5, None]),
     ],
 )
-def test_rules(rule: rules.Rule, good: list[object], bad: list[object]) -> None:
+def test_rules(rule: allowed.Rule, good: list[object], bad: list[object]) -> None:
     assert [value for value in good if not rule.allows(value)] == []
     assert [value for value in bad if rule.allows(value)] == []
 
