@@ -9,19 +9,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pets"
 FLOW = [
-    "rules",
-    "data",
-    "augment",
-    "model",
-    "training",
-    "evaluation",
-    "deploy",
-    "callbacks",
-    "build",
-    "run_folder",
-    "tasks",
-    "cli",
-]
+    "allowed", "rules", "cores", "data", "augment", "model", "training", "evaluation", "deploy", "callbacks", "build",
+    "run_folder", "tasks", "resume", "sweep", "cli",
+]  # fmt: skip
 WITHIN_DATA = [
     "positions",
     "batch",
