@@ -1,14 +1,19 @@
 """From a checked configuration to the objects of a run."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hydra.utils import instantiate
+import torch
+from hydra.utils import get_class, instantiate
 from lightning import Trainer, seed_everything
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
+from pets import cores
+from pets.callbacks.checkpoint_io import AtomicCheckpointIO
 from pets.data.datamodule import PetsDataModule
+from pets.evaluation.evaluate import Options
 from pets.model.classifier import Classifier
 
 log = logging.getLogger("pets")
@@ -32,21 +37,62 @@ def classifier(cfg: DictConfig, classes: Iterable[str]) -> Classifier:
     return model
 
 
-def trainer(cfg: DictConfig, **replacements: Any) -> Trainer:
+def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: Any) -> Trainer:
     """Return the trainer, with the callbacks and loggers of `cfg`, for as many epochs as the recipe has.
 
     Args:
         cfg: The configuration.
+        resumed_step: The optimizer step of the checkpoint that the run goes on from in its own folder; TensorBoard
+            drops the points that an interrupted run had logged after it.
         replacements: Arguments of the Trainer that a task decides itself.
     """
+    _check_processes(cfg.trainer)
     settings = {"max_epochs": instantiate(cfg.recipe).epochs, "default_root_dir": cfg.run_dir}
     if "callbacks" not in replacements:
         finder = [instantiate(cfg.lr_finder)] if cfg.lr_finder else []
-        settings["callbacks"] = [*finder, *_members(cfg.callbacks)]
-    built: Trainer = instantiate(cfg.trainer, logger=_members(cfg.logger), **(settings | replacements), _convert_="all")
+        settings["callbacks"] = [*_members(cfg.callbacks), *finder]  # the finder starts from the head of HeadInit
+    settings["plugins"] = [AtomicCheckpointIO(), *_plugins(cfg)]
+    settings["logger"] = [_logger(node, resumed_step) for node in cfg.logger.values() if node is not None]
+    built: Trainer = instantiate(cfg.trainer, **(settings | replacements), _convert_="all")
     return built
+
+
+def _plugins(cfg: DictConfig) -> list[Any]:
+    plugins = instantiate(cfg.trainer.get("plugins")) or []
+    return list(plugins) if isinstance(plugins, Sequence) and not isinstance(plugins, str) else [plugins]
+
+
+def _logger(node: DictConfig, resumed_step: int | None) -> Logger:
+    board = get_class(node._target_) is TensorBoardLogger and resumed_step is not None
+    logger: Logger = instantiate(node, **({"purge_step": resumed_step} if board else {}))
+    return logger
+
+
+def evaluation(cfg: DictConfig) -> Options:
+    """Return the options of an evaluation."""
+    chosen = {key: cfg.evaluate[key] for key in ("cluster", "top_losses", "precision", "embedding")}
+    return Options(**chosen, tta_n=cfg.tta.n, tta_beta=cfg.tta.beta)
 
 
 def _members(group: DictConfig) -> list[Any]:
     """Instantiate the members of a group; null removes a member."""
+    for name, node in group.items():
+        if node is not None and not (isinstance(node, DictConfig) and "_target_" in node):
+            raise ValueError(f"{group._get_full_key(name)}={node!r} is not allowed: null, or keys with a _target_")
     return [instantiate(node) for node in group.values() if node is not None]
+
+
+def _check_processes(settings: DictConfig) -> None:
+    """Refuse more processes on the CPU than cores: each is a process that waits for all the others at every step.
+
+    Raises:
+        ValueError: There are more.
+    """
+    on_cpu = settings.accelerator == "cpu" or (settings.accelerator == "auto" and not torch.accelerator.is_available())
+    processes = int(settings.devices) if str(settings.devices).isdecimal() else 1
+    # Two are allowed on any machine, to try what several do.
+    if on_cpu and processes > max(2, cores.available()):
+        raise ValueError(
+            f"trainer.devices={processes} is not allowed: on the CPU a process each, "
+            f"and this machine has {cores.available()} cores"
+        )

@@ -26,14 +26,18 @@ from pets.allowed import (
 )  # fmt: skip
 
 METRICS = (
-    *(f"{part}/{name}" for part in ("valid", "test") for name in ("error_rate", "accuracy", "accuracy_macro", "loss")),
+    *(
+        f"{part}/{name}"
+        for part in ("valid", "test")
+        for name in ("error_rate", "accuracy", "accuracy_macro", "loss", "top5_accuracy", "f1_macro", "ece")
+    ),
     "train/loss",
     "train/loss_epoch",
 )
 
 RULES: dict[str, Rule] = {
     "task": one_of("fit", "find_lr", "inspect", "evaluate"),
-    "seed": integer(0),
+    "seed": integer(0, 2**32 - 1),
     "ckpt_path": TEXT.or_null(),
     "optimized_metric": one_of(*METRICS),
     "run_dir": TEXT,
@@ -58,18 +62,18 @@ RULES: dict[str, Rule] = {
     "data.split.test_pct": number(0, 1),
     "data.split.seed": integer(0),
     "data.split.from": TEXT.or_null(),
-    "data.presize.size": integer(1),
+    "data.presize.size": integer(1, 8192),
     "data.presize.method": one_of("crop", "pad", "squish"),
     "data.classes": list_of(TEXT).or_null(),
     "data.batch_size": integer(1),
-    "data.num_workers": integer(0).or_null(),
+    "data.num_workers": integer(0, 256).or_null(),
     "data.seed": integer(0),
     "data.on_error": one_of("raise", "skip"),
     "data.exclude": TEXT.or_null(),
     "data.relabel": TEXT.or_null(),
     # augment
     "augment._target_": TEXT,
-    "augment.size": integer(1),
+    "augment.size": integer(8, 8192),
     "augment.min_scale": number(0.01, 1),
     "augment.p_flip": SHARE,
     "augment.max_rotate": number(0, 180),
@@ -137,7 +141,7 @@ RULES: dict[str, Rule] = {
     "trainer.devices": either(integer(1), TEXT, list_of(integer(0))),
     "trainer.num_nodes": integer(1),
     "trainer.strategy": TEXT,
-    "trainer.precision": TEXT,
+    "trainer.precision": one_of("32-true", "bf16-mixed", "16-mixed"),
     "trainer.accumulate_grad_batches": integer(1),
     "trainer.gradient_clip_val": number(0).or_null(),
     "trainer.max_steps": integer(-1),
@@ -159,6 +163,14 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield name, value
 
 
+def _groups(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted key of every mapping below a plain mapping."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield f"{prefix}{key}"
+            yield from _groups(value, f"{prefix}{key}.")
+
+
 def rule_for(key: str) -> Rule | None:
     """Return the rule of a dotted key: its own, else that of the nearest `ancestor.*`."""
     if key in RULES:
@@ -178,6 +190,9 @@ def check(cfg: DictConfig) -> None:
     for key, written in leaves(raw):
         if written == "???":
             raise ValueError(f"{key} is required: add {key}=VALUE to the command")
+    for key in sorted(RULES.keys() & _groups(raw)):
+        if not RULES[key].allows({}):
+            raise ValueError(f"{key} has keys below it, which is not allowed: {RULES[key].allowed}")
     for key, _ in leaves(raw):
         value = OmegaConf.select(cfg, key)
         rule = rule_for(key)

@@ -43,20 +43,26 @@ def recall_figure(report: dict[str, Any]) -> Figure:
 def precision_recall_figure(predictions: Predictions, k: int = 6) -> Figure:
     """Draw precision against recall, class against rest, for the k classes of lowest average precision."""
     probabilities, targets = torch.from_numpy(predictions.probabilities), torch.from_numpy(predictions.targets)
-    present = np.unique(predictions.targets).tolist()
-    average = {c: float(binary_average_precision(probabilities[:, c], (targets == c).long())) for c in present}
-    worst = sorted(present, key=lambda c: average[c])[: min(k, len(SERIES))]
+    worst = worst_classes(predictions, min(k, len(SERIES)))
     figure = Figure(figsize=(6.4, 4.4))
     axes = figure.add_subplot()
-    for colour, c in zip(SERIES, worst, strict=False):
+    for colour, (c, average) in zip(SERIES, worst.items(), strict=False):
         precision, recall = _steps(probabilities[:, c], targets == c)
-        label = f"{average[c]:.2f}  {predictions.classes[c]} ({int((targets == c).sum())})"
+        label = f"{average:.2f}  {predictions.classes[c]} ({int((targets == c).sum())})"
         axes.step(recall, precision, where="post", color=colour, linewidth=1.6, label=label)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05), xlabel="recall", ylabel="precision")
     axes.set_title(f"Precision and recall of the {len(worst)} worst classes")
     axes.grid(color=GRID)
     figure.legend(loc="outside right upper", title="average precision (images)", alignment="left")
     return figure
+
+
+def worst_classes(predictions: Predictions, k: int) -> dict[int, float]:
+    """Return the k classes of lowest average precision, class against rest, worst first: index to average precision."""
+    probabilities, targets = torch.from_numpy(predictions.probabilities), torch.from_numpy(predictions.targets)
+    present = np.unique(predictions.targets).tolist()
+    average = {c: float(binary_average_precision(probabilities[:, c], (targets == c).long())) for c in present}
+    return dict(sorted(average.items(), key=lambda entry: entry[1])[:k])
 
 
 def _steps(scores: Tensor, positive: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -1,11 +1,17 @@
-"""Train, and leave checkpoints, history.csv, metrics.json, splits.json and TensorBoard events in the run folder."""
+"""Train, and leave checkpoints, history.csv, metrics.json, the split, the evaluation and TensorBoard events."""
 
 import time
+from contextlib import nullcontext
 
+from lightning import Trainer
 from omegaconf import DictConfig
 
 from pets import build, run_folder
 from pets.callbacks.dashboards import log_card
+from pets.callbacks.evaluation import EvaluateAtEnd
+from pets.data.datamodule import PetsDataModule
+from pets.model.checkpoint import read_checkpoint
+from pets.model.classifier import Classifier
 
 
 def run(cfg: DictConfig) -> float:
@@ -17,16 +23,31 @@ def run(cfg: DictConfig) -> float:
     Raises:
         ValueError: `optimized_metric` is not among the metrics of the run.
     """
-    started = time.perf_counter()
     data = build.data_module(cfg)
     model = build.classifier(cfg, data.vocab)
-    trainer = build.trainer(cfg)
-    if trainer.is_global_zero:
-        run_folder.start(cfg, data)
-        log_card(trainer.loggers, run_folder.plain(cfg))
+    # A damaged file is said in one line here, before anything is written.
+    checkpoint = read_checkpoint(cfg.ckpt_path) if cfg.ckpt_path else None
+    in_place = checkpoint is not None and checkpoint.path.is_relative_to(cfg.run_dir)
+    trainer = build.trainer(cfg, resumed_step=checkpoint.step if checkpoint and in_place else None)
+    with run_folder.claimed(cfg) if trainer.is_global_zero else nullcontext():
+        if trainer.is_global_zero:
+            run_folder.start(cfg, data)
+            if not in_place:
+                log_card(trainer.loggers, run_folder.plain(cfg))
+        return _fit(cfg, trainer, model, data)
+
+
+def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: PetsDataModule) -> float:
+    started = time.perf_counter()
+    at_end = EvaluateAtEnd(build.evaluation(cfg), cfg.run_dir)
+    if cfg.evaluate.at_end:
+        trainer.callbacks.append(at_end)  # type: ignore[attr-defined]
     trainer.fit(model, data, ckpt_path=cfg.ckpt_path, weights_only=True)
+    if not trainer.callback_metrics:  # the run was interrupted after its last epoch: there was nothing left to train
+        trainer.validate(model, data, verbose=False)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    if len(data.splits.test):
+    metrics |= at_end.metrics
+    if len(data.splits.test) and not cfg.evaluate.at_end:
         metrics |= trainer.test(model, data, verbose=False)[0]
     if cfg.optimized_metric not in metrics:
         raise ValueError(f"optimized_metric={cfg.optimized_metric!r} is not among: {', '.join(sorted(metrics))}")

@@ -1,0 +1,74 @@
+"""Evaluate under a Trainer: infer in all of its processes, write and show in the first one."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning import Callback, LightningModule, Trainer
+
+from pets.callbacks.dashboards import writers
+from pets.data.datamodule import Part, PetsDataModule
+from pets.evaluation import artifacts
+from pets.evaluation.embedding import publish_embedding
+from pets.evaluation.evaluate import Evaluation, Options, evaluate, key_numbers
+from pets.model.classifier import Classifier
+
+log = logging.getLogger(__name__)
+
+
+class EvaluateAtEnd(Callback):
+    """Evaluate the final weights on the validation part, and on the test part if there is one, when a fit is over.
+
+    Attributes:
+        metrics: The key numbers; empty until then.
+
+    Args:
+        options: What to do beyond tables and pictures.
+        folder: Receives a folder for each part.
+    """
+
+    def __init__(self, options: Options, folder: str | Path) -> None:
+        self.options = options
+        self.folder = Path(folder)
+        self.metrics: dict[str, float] = {}
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluate while processes, device and loggers are still there."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not (isinstance(data, PetsDataModule) and isinstance(pl_module, Classifier)):
+            raise TypeError(f"evaluates a Classifier and a PetsDataModule, got {type(pl_module)} and {type(data)}")
+        parts: tuple[Part, ...] = ("valid", "test") if len(data.splits.test) else ("valid",)
+        self.metrics = evaluate_parts(trainer, pl_module, data, parts, self.options, self.folder)
+
+
+def evaluate_parts(
+    trainer: Trainer, model: Classifier, data: PetsDataModule, parts: Sequence[Part], options: Options, folder: Path
+) -> dict[str, float]:
+    """Evaluate at the trainer's precision; leave `<folder>/<part>/`, figures and numbers in the loggers, a summary.
+
+    Returns:
+        The key numbers of all parts, the same in every process.
+    """
+    with trainer.precision_plugin.forward_context():
+        evaluations = evaluate(model, data, parts, options)
+    metrics = {name: value for evaluation in evaluations for name, value in key_numbers(evaluation).items()}
+    if trainer.is_global_zero:
+        for evaluation in evaluations:
+            _leave(evaluation, trainer, model, data, options, folder / evaluation.part)
+        news = {name: value for name, value in metrics.items() if name not in trainer.callback_metrics}
+        for logger in trainer.loggers:
+            logger.log_metrics(news, trainer.global_step)
+    return metrics
+
+
+def _leave(
+    evaluation: Evaluation, trainer: Trainer, model: Classifier, data: PetsDataModule, options: Options, folder: Path
+) -> None:
+    figures = artifacts.draw(evaluation, model, data, options)
+    artifacts.save(evaluation, figures, folder)
+    for writer in writers(trainer.loggers):
+        artifacts.publish(evaluation, figures, writer, trainer.global_step)
+        if options.embedding:
+            tag = f"{evaluation.part}/features"
+            publish_embedding(evaluation.predictions, model, data, writer, tag, trainer.global_step)
+    log.info(artifacts.console(evaluation, folder))

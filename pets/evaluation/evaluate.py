@@ -1,0 +1,153 @@
+"""The evaluation of one part of the data: what was predicted, and every number that is read off it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pets.evaluation.calibration import expected_calibration_error, reliability_bins
+from pets.evaluation.intervals import wilson
+from pets.evaluation.predictions import Predictions, infer
+from pets.evaluation.report import report
+from pets.evaluation.tta import compare, tta
+from pets.evaluation.unknown import threshold_for_precision
+
+if TYPE_CHECKING:
+    from pets.data.datamodule import Part, PetsDataModule
+    from pets.model.classifier import Classifier
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an evaluation does beyond its tables and pictures.
+
+    Raises:
+        ValueError: An option is outside its range.
+    """
+
+    cluster: bool = False
+    """Order the classes of the confusion matrix so that confused ones stand together."""
+    top_losses: int = 12
+    """Images shown as the costliest mistakes, 1 or more."""
+    precision: float | None = None
+    """Precision in (0, 1] for which a threshold is chosen on the validation part; None: no threshold."""
+    embedding: bool = False
+    """Show the features of the images in TensorBoard's projector."""
+    tta_n: int = 0
+    """Augmented passes of test-time augmentation; 0: none."""
+    tta_beta: float = 0.25
+    """Weight in [0, 1] of the plain predictions in test-time augmentation."""
+
+    def __post_init__(self) -> None:
+        if self.top_losses < 1:
+            raise ValueError(f"evaluate.top_losses={self.top_losses} must be 1 or more")
+        if self.precision is not None and not 0 < self.precision <= 1:
+            raise ValueError(f"evaluate.precision={self.precision} must be above 0 and at most 1")
+        if self.tta_n < 0:
+            raise ValueError(f"tta.n={self.tta_n} must be 0 or more")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What evaluating a part gave."""
+
+    part: Part
+    predictions: Predictions
+    report: dict[str, Any]
+    """Plain values: what `report` returns, with `tta` and `threshold` where they were asked for."""
+
+
+def evaluate(
+    classifier: Classifier,
+    data: PetsDataModule,
+    parts: Sequence[Part],
+    options: Options,
+) -> list[Evaluation]:
+    """Predict parts of the data, each image once and as often again as test-time augmentation asks, and report on them.
+
+    Under several processes all of them take part, and all return the evaluations of the whole parts. A threshold is
+    chosen on the validation part, whichever parts are asked for.
+
+    Args:
+        classifier: What predicts, on the device to use.
+        data: Where the images come from.
+        parts: What to evaluate.
+        options: What to do beyond the report.
+    """
+    needed = parts if options.precision is None else ("valid", *parts)
+    plain = {part: _predict(classifier, data, part) for part in dict.fromkeys(needed)}
+    threshold = None if options.precision is None else choose_threshold(plain["valid"], options.precision)
+    evaluations = []
+    for part in parts:
+        result = report(plain[part])
+        if threshold is not None:
+            result["threshold"] = {"precision_wanted": options.precision, **accepted(plain[part], threshold)}
+        if options.tta_n:
+            result["tta"] = _tta_report(classifier, data, part, plain[part], options)
+        evaluations.append(Evaluation(part, plain[part], result))
+    return evaluations
+
+
+def _predict(classifier: Classifier, data: PetsDataModule, part: Part) -> Predictions:
+    return infer(classifier, data.loader(part), data.batch_transform.evaluate, data.items.files, data.vocab.classes)
+
+
+def _tta_report(
+    classifier: Classifier, data: PetsDataModule, part: Part, plain: Predictions, options: Options
+) -> dict[str, Any]:
+    blended = tta(classifier, data, part, plain, n=options.tta_n, beta=options.tta_beta)
+    ece = expected_calibration_error(reliability_bins(blended))
+    return {"passes": options.tta_n, "beta": options.tta_beta, **compare(plain, blended), "ece": ece}
+
+
+def choose_threshold(valid: Predictions, precision: float) -> float | None:
+    """Return the threshold that reaches a precision on the validation part; None, with a warning, if there is none."""
+    try:
+        return threshold_for_precision(valid, precision).value
+    except ValueError as error:
+        # The numbers of a finished training are worth more than the threshold they do not reach.
+        log.warning(f"evaluate.precision={precision}: {error}; no threshold is set")
+        return None
+
+
+def accepted(predictions: Predictions, threshold: float) -> dict[str, Any]:
+    """Return as plain values what a threshold accepts: images, precision with its 95% interval, and coverage."""
+    kept = predictions.confidence >= threshold
+    n = int(kept.sum())
+    precision = wilson(int(predictions.correct[kept].sum()), n)._asdict() if n else None
+    return {"value": threshold, "accepted": n, "precision": precision, "coverage": n / len(predictions)}
+
+
+def key_numbers(evaluation: Evaluation) -> dict[str, float]:
+    """Return the numbers of a report that belong beside the training's metrics, named `<part>/...`."""
+    whole = evaluation.report
+    low, high = whole["error_rate_interval"]
+    numbers = {
+        "loss": whole["loss"],
+        "error_rate": whole["error_rate"],
+        "error_rate_low": low,
+        "error_rate_high": high,
+        "accuracy": whole["accuracy"]["micro"],
+        "accuracy_macro": whole["accuracy"]["macro"],
+        "precision_macro": whole["macro"]["precision"],
+        "f1_macro": whole["macro"]["f1"],
+        "top5_accuracy": whole["top5_accuracy"],
+        "ece": whole["calibration"]["ece"],
+    }
+    if "threshold" in whole:
+        chosen = whole["threshold"]
+        numbers |= {"threshold": chosen["value"], "threshold_coverage": chosen["coverage"]}
+        if chosen["precision"]:
+            numbers["threshold_precision"] = chosen["precision"]["value"]
+    if "tta" in whole:
+        blended = whole["tta"]
+        rate = blended["error_rate"]["tta"]
+        numbers |= {
+            f"tta/error_rate{end}": rate[key] for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))
+        }
+        numbers |= {f"tta/{key}": blended[key] for key in ("ece", "changed", "corrected", "spoiled")}
+    return {f"{evaluation.part}/{name}": value for name, value in numbers.items()}

@@ -1,0 +1,92 @@
+"""Evaluate a checkpoint: what a fit leaves at its end, for any part of the data, in a run folder of its own."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from pets import build, run_folder
+from pets.callbacks.evaluation import evaluate_parts
+from pets.data.datamodule import PetsDataModule
+from pets.data.splits import read_manifest
+from pets.model.checkpoint import Checkpoint, read_checkpoint
+from pets.model.classifier import Classifier
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> float | None:
+    """Evaluate `ckpt_path` on `evaluate.part`.
+
+    Returns:
+        The value of `optimized_metric`, None if it is not a metric of this part.
+
+    Raises:
+        ValueError: `ckpt_path` is missing, is no checkpoint, or knows other classes than the data.
+    """
+    started = time.perf_counter()
+    if cfg.ckpt_path is None:
+        raise ValueError("task=evaluate needs ckpt_path=, a checkpoint or the folder of a run")
+    checkpoint = read_checkpoint(cfg.ckpt_path)
+    model = checkpoint.build(Classifier)
+    _follow(checkpoint, cfg)
+    data = build.data_module(cfg)
+    trainer = build.trainer(cfg, callbacks=[])
+    _launch(trainer, model, data)
+    if trainer.is_global_zero:
+        run_folder.start(cfg, data)
+        _warn_of_training_images(checkpoint.path, data, cfg.evaluate.part)
+    metrics = evaluate_parts(trainer, model, data, [cfg.evaluate.part], build.evaluation(cfg), Path(cfg.run_dir))
+    if trainer.is_global_zero:
+        run_folder.finish(cfg, data, metrics, seconds=time.perf_counter() - started)
+        for logger in trainer.loggers:
+            logger.finalize("success")
+    return metrics.get(cfg.optimized_metric)
+
+
+def _follow(checkpoint: Checkpoint, cfg: DictConfig) -> None:
+    """Let the configuration treat images as the checkpoint was trained to see them, and say what that changes.
+
+    Raises:
+        ValueError: `data.classes` names other classes than the checkpoint.
+    """
+    classes = list(checkpoint.spec["classes"])
+    if cfg.data.classes is not None and list(cfg.data.classes) != classes:
+        raise ValueError(
+            f"data.classes={list(cfg.data.classes)}: the checkpoint {checkpoint.path} knows the classes {classes}"
+        )
+    cfg.data.classes = classes
+    trained: dict[str, Any] = {f"data.presize.{key}": value for key, value in checkpoint.data["presize"].items()}
+    trained["augment.size"] = checkpoint.data["size"]
+    for key, value in trained.items():
+        if (configured := OmegaConf.select(cfg, key)) != value:
+            log.warning(f"{key}={value}, as in the checkpoint, instead of {configured}")
+            OmegaConf.update(cfg, key, value)
+
+
+def _launch(trainer: Trainer, model: Classifier, data: PetsDataModule) -> None:
+    """Start and join the trainer's processes as a fit does; move the model to this one's device."""
+    strategy, launcher = trainer.strategy, trainer.strategy.launcher
+    if launcher is None:
+        strategy.setup_environment()
+    else:
+        launcher.launch(strategy.setup_environment, trainer=trainer)
+    data.trainer = trainer
+    model.to(strategy.root_device)
+
+
+def _warn_of_training_images(path: Path, data: PetsDataModule, part: str) -> None:
+    """Warn if the checkpoint was trained on images of the part, which its run folder can tell."""
+    manifest = path.parent.parent / "splits.json"
+    if part == "train" or not manifest.is_file():
+        return
+    trained_on = set(read_manifest(manifest).parts["train"])
+    seen = sum(file in trained_on for file in data.items.files[getattr(data.splits, part)].tolist())
+    if seen:
+        log.warning(
+            f"{seen} images of the part {part!r} are among those that the checkpoint was trained on, "
+            f"so its error is too low; data.split.from={manifest} evaluates on the others"
+        )
