@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pets"
 FLOW = [
-    "allowed", "rules", "cores", "data", "augment", "model", "training", "evaluation", "deploy", "callbacks", "build",
-    "run_folder", "tasks", "resume", "sweep", "cli",
+    "allowed", "errors", "rules", "cores", "data", "augment", "model", "training", "evaluation", "deploy", "callbacks",
+    "build", "resume", "run_folder", "tasks", "isolation", "sweep", "cli",
 ]  # fmt: skip
 WITHIN_DATA = [
     "positions",
@@ -29,6 +29,7 @@ TORCH_FREE = [
     "pets",
     "pets.rules",
     "pets.cli",
+    "pets.sweep.leaderboard",
     "pets.training.recipe",
     "pets.data.labels",
     "pets.data.splits",

@@ -1,0 +1,1 @@
+"""Hydra finds plugins by the name of this namespace package."""

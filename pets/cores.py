@@ -1,0 +1,8 @@
+"""How many processor cores there are to share."""
+
+import os
+
+
+def available() -> int:
+    """Return the number of cores this process may use, which a scheduler may have made smaller than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,46 @@
+"""Which errors are a person's to mend, and the one line that tells how."""
+
+import re
+
+from hydra.errors import InstantiationException
+from omegaconf.errors import OmegaConfBaseException
+
+from pets.rules import RULES
+
+USER_ERRORS = (ValueError, FloatingPointError, OSError, ImportError, OmegaConfBaseException, InstantiationException)
+"""What a wrong command, file or installation raises; anything else is a bug of ours and keeps its traceback."""
+
+_MEMORY = (
+    "out of memory: lower data.batch_size, augment.size, data.presize.size or data.num_workers, "
+    "or set trainer.precision=bf16-mixed"
+)
+_ADVICE = {
+    "out of memory": _MEMORY,
+    "can't allocate memory": _MEMORY,
+    "Expected more than 1 value per channel": "data.batch_size=1 is too small: batch norm compares the images of a "
+    "batch, so it takes 2 or more",
+}
+"""What to say instead of a message of torch that contains these words."""
+_GROUPS = {key.split(".")[0] for key in RULES}
+
+
+def advice(error: BaseException) -> str | None:
+    """Return what to change in the command, for an error of torch that a command can cause; else None."""
+    if isinstance(error, MemoryError):
+        return _MEMORY
+    return next((says for words, says in _ADVICE.items() if words in str(error)), None)
+
+
+def explain(error: Exception) -> str:
+    """Return the one line that a person needs of an error, without Hydra's wrapping: the key, then its cause."""
+    key = ""
+    while isinstance(error, InstantiationException):
+        named = re.search(r"^full_key: (\S+)$", str(error), re.MULTILINE)
+        key = named[1] if named else key
+        if not isinstance(error.__cause__, Exception):
+            break
+        error = error.__cause__
+    lines = str(error).splitlines() or [type(error).__name__]
+    text = " ".join(" ".join(lines[: 2 if lines[0].endswith(":") else 1]).split())
+    names_key = re.match(r"(\w+)[.=:]", text)
+    return text if not key or (names_key and names_key[1] in _GROUPS) else f"{key}: {text}"

@@ -1,0 +1,129 @@
+"""A job of a sweep: done once, given its share of the machine; when it fails, the others go on."""
+
+import gc
+import logging
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from pets import cores, resume
+from pets.errors import USER_ERRORS, explain
+from pets.sweep.record import Job, read_job, write_job
+
+log = logging.getLogger("pets")
+
+MAX_WORKERS = 8
+
+
+def run(cfg: DictConfig, task: Callable[[DictConfig], float | None]) -> float | None:
+    """Run one job of a sweep, unless its folder holds the result of the same overrides, and leave its record.
+
+    A job that was interrupted goes on from its last checkpoint.
+
+    Args:
+        cfg: The job's configuration.
+        task: Runs a configuration and returns its optimized metric, or None.
+
+    Returns:
+        The metric, now measured or read; NaN if the task raised an error.
+
+    Raises:
+        ValueError: The folder holds the result of other overrides.
+    """
+    hydra = HydraConfig.get()
+    folder, overrides = Path(hydra.runtime.output_dir), tuple(hydra.overrides.task)
+    earlier = read_job(folder)
+    if earlier and earlier.error is None:
+        if earlier.overrides != overrides:
+            raise ValueError(
+                f"{folder} holds the result of `{' '.join(earlier.overrides)}`: repeat that sweep, or choose another "
+                "hydra.sweep.dir"
+            )
+        log.info(f"read, not run: {folder}")
+        return earlier.value
+    _take_up(cfg, folder, failed=earlier is not None)
+    started = time.perf_counter()
+    value = problem = None
+    try:
+        _refuse_subprocesses(cfg)
+        _share_cores(cfg, hydra.launcher)
+        value = task(cfg)
+    except Exception as error:
+        problem = explain(error) if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {explain(error)}"
+        _report(error, f"job {hydra.job.num}: {problem}")
+    if os.environ.get("SLURM_PROCID", "0") == "0":
+        seconds = round(time.perf_counter() - started, 1)
+        write_job(folder, Job(overrides, cfg.optimized_metric, value, seconds, problem))
+    _free_memory()
+    return math.nan if problem else value
+
+
+def jobs_at_once(launcher: DictConfig) -> int:
+    """Return how many jobs a launcher runs on this machine at the same time."""
+    jobs: int = launcher.get("n_jobs") or 1
+    # As joblib counts: -1 is one a core, -2 leaves a core free.
+    return jobs if jobs > 0 else max(1, cores.available() + 1 + jobs)
+
+
+def workers_per_job(n_cores: int, n_jobs: int) -> int:
+    """Return the loader's workers of each of `n_jobs` jobs, whose main processes take a core each as well."""
+    return min(MAX_WORKERS, max(0, n_cores // n_jobs - 1))
+
+
+def _share_cores(cfg: DictConfig, launcher: DictConfig) -> None:
+    """Choose the number of workers where nobody has, if the machine runs other jobs too."""
+    jobs = jobs_at_once(launcher)
+    if jobs > 1 and cfg.data.num_workers is None:
+        cfg.data.num_workers = workers_per_job(cores.available(), jobs)
+
+
+def _refuse_subprocesses(cfg: DictConfig) -> None:
+    """Refuse strategies whose processes are started by the command line: with -m each would be the whole sweep.
+
+    Raises:
+        ValueError: Several devices, a strategy that starts them so, and no scheduler that has started them already.
+    """
+    devices, strategy = OmegaConf.to_container(cfg.trainer)["devices"], str(cfg.trainer.strategy)  # type: ignore
+    one = devices == 1 or (isinstance(devices, list) and len(devices) == 1)
+    forks = any(word in strategy for word in ("spawn", "fork"))
+    if not (one or forks or int(os.environ.get("SLURM_NTASKS", "1")) > 1):
+        raise ValueError(
+            f"trainer.devices={devices} with trainer.strategy={strategy} in a sweep: every process would start "
+            "the sweep again; use hydra/launcher=submitit_slurm, or "
+            "trainer.strategy=ddp_fork_find_unused_parameters_true"
+        )
+
+
+def _take_up(cfg: DictConfig, folder: Path, failed: bool) -> None:
+    """Go on with a job that was interrupted; start one anew that failed or came to no checkpoint."""
+    checkpoint = folder / resume.LAST
+    if checkpoint.is_file() and not failed and cfg.task == "fit" and cfg.ckpt_path is None:
+        cfg.ckpt_path = str(checkpoint)
+        return
+    shutil.rmtree(checkpoint.parent, ignore_errors=True)
+    # TensorBoard would draw the curves of both attempts into one.
+    for events in folder.glob("events.out.tfevents.*"):
+        events.unlink()
+
+
+def _report(error: Exception, line: str) -> None:
+    if isinstance(error, USER_ERRORS) and os.environ.get("HYDRA_FULL_ERROR") != "1":
+        log.debug("stopped by an error", exc_info=error)
+        print(f"error: {line}", file=sys.stderr)
+    else:
+        log.error(line, exc_info=error)
+
+
+def _free_memory() -> None:
+    """Give the memory of this job's model to the next job in this process."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
