@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pets"
 FLOW = [
-    "allowed", "errors", "rules", "cores", "data", "augment", "model", "training", "evaluation", "deploy", "callbacks",
+    "allowed", "rules", "errors", "cores", "data", "augment", "model", "training", "evaluation", "deploy", "callbacks",
     "build", "resume", "run_folder", "tasks", "isolation", "sweep", "cli",
 ]  # fmt: skip
 WITHIN_DATA = [
