@@ -1,6 +1,7 @@
 """From an image file to RGB pixels: the only place of the project that decodes."""
 
 import io
+import os
 import threading
 import warnings
 from pathlib import Path
@@ -13,6 +14,9 @@ from torch import Tensor
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused before they are decoded (Pillow's own limit for a decompression bomb; 0.5 GB of RGB)."""
+
+MAX_BYTES = 2**30
+"""Larger files are refused before they are read: no image of `MAX_PIXELS` needs as much."""
 
 # No format that runs code or an external program (EPS, for one) can be reached through a renamed file.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
@@ -50,7 +54,8 @@ def open_image(source: str | Path | bytes) -> Tensor:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not an image, empty, broken, truncated or of more than `MAX_PIXELS` pixels.
+        ValueError: It cannot be read, is not an image, empty, broken, truncated, or larger than `MAX_BYTES` or
+            `MAX_PIXELS` allow.
     """
     name, data = _read(source)
     if not data:
@@ -68,12 +73,20 @@ def open_image(source: str | Path | bytes) -> Tensor:
 def _read(source: str | Path | bytes) -> tuple[str, bytes]:
     if isinstance(source, bytes):
         return "<bytes>", source
+    # A message stays one line, and can be printed, whatever the file is called.
+    name = str(source) if str(source).isprintable() else ascii(str(source))
     try:
-        return str(source), Path(source).read_bytes()
+        with open(source, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                raise ValueError(f"{name}: {size} bytes, more than the {MAX_BYTES} allowed")
+            return name, file.read()
     except FileNotFoundError:
-        raise FileNotFoundError(f"{source}: no such file") from None
+        raise FileNotFoundError(f"{name}: no such file") from None
     except IsADirectoryError:
-        raise ValueError(f"{source}: is a directory, not an image file") from None
+        raise ValueError(f"{name}: is a directory, not an image file") from None
+    except OSError as error:
+        raise ValueError(f"{name}: cannot be read: {error.strerror}") from error
 
 
 def _decode(data: bytes) -> Tensor:
