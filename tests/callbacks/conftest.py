@@ -1,16 +1,20 @@
 """A classifier and data so small that a fit takes a fraction of a second."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from pets.callbacks.one_cycle import OneCycle
 from pets.data.batch import N_DRAWS, Batch
+from pets.training.recipe import Recipe, fine_tune
 
 
 class TinyNet(LightningModule):
@@ -113,3 +117,22 @@ def make_trainer(tmp_path: Path) -> Callable[..., Trainer]:
         "default_root_dir": tmp_path,
     }
     return lambda **settings: Trainer(**{**quiet, **settings})
+
+
+@pytest.fixture
+def fit_with(make_net: Any, make_loader: Any, make_trainer: Any) -> Callable[..., Trainer]:
+    """Fits after a callback, or without one, from random states that are always the same; returns the trainer."""
+
+    def run(first: Callback | None, recipe: Recipe | None = None, loader: Any = None, **settings: Any) -> Trainer:
+        recipe = recipe or fine_tune(epochs=1, freeze_epochs=1, base_lr=0.01)
+        net, ckpt_path = settings.pop("net", None) or make_net(), settings.pop("ckpt_path", None)
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(3)
+        callbacks = [*([first] if first else []), OneCycle(recipe), *settings.pop("callbacks", [])]
+        trainer: Trainer = make_trainer(max_epochs=recipe.epochs, callbacks=callbacks, **settings)
+        train = loader or make_loader(shuffle=True)
+        trainer.fit(net, train, make_loader(1), ckpt_path=ckpt_path, weights_only=True)
+        return trainer
+
+    return run
