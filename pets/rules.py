@@ -36,7 +36,7 @@ METRICS = (
 )
 
 RULES: dict[str, Rule] = {
-    "task": one_of("fit", "find_lr", "inspect", "evaluate"),
+    "task": one_of("fit", "find_lr", "inspect", "evaluate", "check"),
     "seed": integer(0, 2**32 - 1),
     "ckpt_path": TEXT.or_null(),
     "optimized_metric": one_of(*METRICS),
@@ -47,6 +47,11 @@ RULES: dict[str, Rule] = {
     "evaluate.top_losses": integer(1),
     "evaluate.precision": number(0.01, 1).or_null(),
     "evaluate.embedding": FLAG,
+    "check.max_distance": integer(0, 64),
+    "check.min_side": integer(1),
+    "check.max_side": integer(1),
+    "check.predictions": TEXT.or_null(),
+    "check.confidence": SHARE,
     "tta.n": integer(0),
     "tta.beta": SHARE,
     # data

@@ -132,7 +132,7 @@ def infer(
     with evaluating(classifier), torch.no_grad():
         batches = tqdm(loader, desc="predict", leave=False, disable=None)
         chunks = [_infer_batch(classifier, Batch(*(t.to(device) for t in batch)), transform) for batch in batches]
-    columns = _gather([torch.cat(column).cpu() for column in zip(*chunks, strict=True)])
+    columns = gather([torch.cat(column).cpu() for column in zip(*chunks, strict=True)])
     indices, targets, probabilities, losses = (column.numpy() for column in columns)
     # A repeated index is the same image seen by two processes that each read the whole part.
     indices, rows = np.unique(indices, return_index=True)
@@ -160,7 +160,7 @@ def _infer_batch(classifier: Classifier, batch: Batch, transform: Callable[[Batc
     return batch.indices[kept], targets, classifier.loss.probabilities(logits), losses
 
 
-def _gather(columns: list[Tensor]) -> list[Tensor]:
+def gather(columns: list[Tensor]) -> list[Tensor]:
     """Concatenate the columns of all processes."""
     if not (dist.is_available() and dist.is_initialized()):
         return columns

@@ -58,3 +58,24 @@ def test_linear_starts_with_nearly_equal_probabilities() -> None:
 def test_a_value_outside_what_is_allowed_is_named(option: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_head(8, 2, **({"kind": "concat_pool", "hidden": 4, "dropout": 0.5} | option))
+
+
+def test_a_normalised_linear_head_sees_directions_only() -> None:
+    head = build_head(16, 3, kind="linear", hidden=4, dropout=0.0, normalize=True)
+    features = torch.rand(5, 16, 2, 2) + 0.1
+    torch.testing.assert_close(head(7 * features), head(features))
+    torch.testing.assert_close(head[:-1](features).square().mean(1), torch.ones(5))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"normalize": True}, r"model\.head\.normalize=true: needs model\.head\.kind=linear, not concat_pool"),
+        ({"init": "lda"}, r"model\.head\.init=lda: needs model\.head\.kind=linear, not concat_pool"),
+        ({"init": "zeros"}, r"model\.head\.init='zeros': must be one of random, lda"),
+        ({"shrinkage": 0}, r"model\.head\.shrinkage=0: must be above 0 and at most 1"),
+    ],
+)
+def test_what_only_the_linear_head_can_do_is_said(option: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_head(8, 2, kind="concat_pool", hidden=4, dropout=0.5, **option)

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 CLASSES = ["a", "b", "c"]
 CONF = str(Path(__file__).parents[2] / "conf")
@@ -29,8 +30,8 @@ def test_the_configuration_builds_the_classifier(optimizer: str, loss: str) -> N
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "timm"])
 def test_the_model_configurations_differ_only_in_the_backbone(name: str) -> None:
     with initialize_config_dir(CONF, version_base="1.3"):
-        node, base = (compose(f"model/{which}")["model"] for which in (name, "resnet34"))
+        node, base = (OmegaConf.to_container(compose(f"model/{which}")["model"]) for which in (name, "resnet34"))
     assert node.keys() == base.keys()
     assert {key for key in node if key not in ("arch", "source", "weights") and node[key] != base[key]} == set()
     if name != "timm":
-        assert (node.arch, node.source, node.weights) == (name, "torchvision", "IMAGENET1K_V1")
+        assert (node["arch"], node["source"], node["weights"]) == (name, "torchvision", "IMAGENET1K_V1")

@@ -1,0 +1,58 @@
+"""Starts a linear head from the closed form, before the first step of a run."""
+
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+
+from pets.data.datamodule import PetsDataModule
+from pets.evaluation.predictions import evaluating, gather
+from pets.model.closed_form import discriminant_head
+
+
+class HeadInit(Callback):
+    """With `model.head.init=lda`, replace the head's random weights by the discriminant of the training features.
+
+    The features are those of the body as it is, of the training images as in evaluation, so the result depends on the
+    data alone. Several processes share the images out and all get the weights of the first. A resumed run skips it.
+    It stands before an `LRFinder`, which is to see the head that will be trained.
+
+    Raises:
+        ValueError: At the start of a fit, without a `PetsDataModule` in the trainer or with a class without images.
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module: Any = pl_module
+        if module.head_options["init"] != "lda" or trainer.ckpt_path is not None:
+            return
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, PetsDataModule):
+            raise ValueError("model.head.init=lda: the trainer needs the data module, trainer.fit(model, data)")
+        features, targets = training_features(trainer, module, data)
+        closed_form = discriminant_head(features, targets, len(module.classes), module.head_options["shrinkage"])
+        weight, bias = trainer.strategy.broadcast(closed_form)
+        with torch.no_grad():
+            module.head[-1].weight.copy_(weight)
+            module.head[-1].bias.copy_(bias)
+        rank_zero_info(f"head: linear discriminant of {len(targets)} training images")
+
+
+def training_features(trainer: Trainer, module: Any, data: PetsDataModule) -> tuple[Tensor, Tensor]:
+    """Return what the last layer receives of all training images, float32 (n, F) and int64 (n,), on the CPU.
+
+    The rows stand in the order of the items, in every process and for any number of them.
+    """
+    chunks = []
+    with evaluating(module), torch.no_grad():
+        for raw in data.loader("train"):
+            batch = data.batch_transform.evaluate(move_data_to_device(raw, module.device))
+            with trainer.precision_plugin.forward_context():
+                pooled = module.head[:-1](module.feature_map(batch.images))
+            kept = ~batch.padding
+            chunks.append([column[kept].cpu() for column in (batch.indices, pooled.float(), batch.targets)])
+    indices, features, targets = gather([torch.cat(column) for column in zip(*chunks, strict=True)])
+    order = indices.argsort()
+    return features[order], targets[order]

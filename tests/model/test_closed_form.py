@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pets.model.closed_form import best_factor, discriminant, discriminant_head
+
+
+def clouds(n: int = 60, n_features: int = 20, n_classes: int = 4, distance: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Draw one Gaussian cloud a class, all of the same shape."""
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.arange(n) % n_classes
+    centres = distance * torch.randn(n_classes, n_features, generator=generator)
+    mixing = torch.randn(n_features, n_features, generator=generator) / n_features**0.5
+    noise = torch.randn(n, n_features, generator=generator) @ mixing
+    return centres[targets] + noise, targets
+
+
+def test_two_points_a_class_by_hand() -> None:
+    # Means (0, 1) and (4, 1); within the classes the variance is 0 and 1, so S = diag(0, 1), tr(S) / F = 0.5, and at
+    # shrinkage 0.5 the covariance is diag(0.25, 0.75).
+    features = torch.tensor([[0.0, 0.0], [0.0, 2.0], [4.0, 0.0], [4.0, 2.0]])
+    weight, bias = discriminant(features, torch.tensor([0, 0, 1, 1]), 2, shrinkage=0.5)
+    torch.testing.assert_close(weight, torch.tensor([[0.0, 4 / 3], [16.0, 4 / 3]], dtype=torch.float64))
+    torch.testing.assert_close(bias, torch.tensor([-2 / 3, -32 - 2 / 3], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("shrinkage", [0.1, 0.9, 1.0])
+def test_logits_differ_as_the_log_densities_of_gaussians(shrinkage: float) -> None:
+    features, targets = clouds()
+    weight, bias = discriminant(features, targets, 4, shrinkage)
+    x, y = features.double().numpy(), targets.numpy()
+    means = np.stack([x[y == c].mean(0) for c in range(4)])
+    covariance = sum((x[y == c] - means[c]).T @ (x[y == c] - means[c]) for c in range(4)) / len(x)
+    covariance = (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / 20 * np.eye(20)
+    distances = [[(row - mean) @ np.linalg.inv(covariance) @ (row - mean) for mean in means] for row in x]
+    expected = torch.tensor(-0.5 * np.array(distances)).log_softmax(1)
+    torch.testing.assert_close((features.double() @ weight.T + bias).log_softmax(1), expected)
+
+
+def test_predictions_do_not_depend_on_the_unit_or_the_origin_of_the_features() -> None:
+    features, targets = clouds()
+    plain = F.linear(features.double(), *discriminant(features, targets, 4, 0.9))
+    moved = 7 * features.double() + 3
+    torch.testing.assert_close(F.linear(moved, *discriminant(moved, targets, 4, 0.9)).softmax(1), plain.softmax(1))
+
+
+def test_the_head_is_the_discriminant_as_sure_as_new_items_show() -> None:
+    features, targets = clouds(n=400, n_features=100, distance=0.3)
+    train, new = slice(0, 100), slice(100, None)
+    sure = discriminant(features[train], targets[train], 4, 0.1)
+    head = discriminant_head(features[train], targets[train], 4, 0.1)
+    factor = head[0] / sure[0]
+    torch.testing.assert_close(factor, factor[:1, :1].expand_as(factor))
+    logits = F.linear(features[new].double(), *head)
+    best = best_factor(logits, targets[new])
+    assert 0.5 < best < 2  # little is gained by another factor, although the raw one is off by more
+    assert factor[0, 0] < 0.5
+
+
+def test_the_best_factor_is_that_of_a_known_model() -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = 0.5 * torch.randn(20_000, 5, generator=generator, dtype=torch.float64)
+    targets = torch.multinomial((3 * logits).softmax(1), 1, generator=generator).flatten()
+    assert best_factor(logits, targets) == pytest.approx(3, rel=0.1)
+
+
+def test_it_stays_finite_where_nothing_is_misjudged() -> None:
+    features, targets = clouds(distance=50.0)
+    weight, bias = discriminant_head(features, targets, 4)
+    loss = F.cross_entropy(F.linear(features.double(), weight, bias), targets)
+    assert 1e-4 < loss < 0.1
+
+
+def test_a_class_of_one_item_is_enough() -> None:
+    features, targets = clouds(n=9, n_classes=4)
+    assert (targets == 1).sum() == 2
+    features, targets = features[:5], targets[:5]
+    weight, bias = discriminant_head(features, targets, 4)
+    assert weight.isfinite().all()
+    assert bias.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("features", "targets", "shrinkage", "message"),
+    [
+        (torch.rand(4, 3), [0, 0, 2, 2], 0.9, "model.head.init=lda: class 1 has no item"),
+        (torch.ones(4, 3), [0, 0, 1, 2], 0.9, "do not differ within the classes"),
+        (torch.rand(4, 3), [0, 0, 1, 2], 0.0, r"model\.head\.shrinkage=0\.0: must be above 0 and at most 1"),
+    ],
+)
+def test_what_has_no_discriminant_is_an_error(
+    features: Tensor, targets: list[int], shrinkage: float, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        discriminant(features, torch.tensor(targets), 3, shrinkage)
