@@ -176,14 +176,6 @@ def _groups(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _groups(value, f"{prefix}{key}.")
 
 
-def _groups(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield the dotted key of every mapping below a plain mapping."""
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield f"{prefix}{key}"
-            yield from _groups(value, f"{prefix}{key}.")
-
-
 def rule_for(key: str) -> Rule | None:
     """Return the rule of a dotted key: its own, else that of the nearest `ancestor.*`."""
     if key in RULES:
@@ -203,9 +195,6 @@ def check(cfg: DictConfig) -> None:
     for key, written in leaves(raw):
         if written == "???":
             raise ValueError(f"{key} is required: add {key}=VALUE to the command")
-    for key in sorted(RULES.keys() & _groups(raw)):
-        if not RULES[key].allows({}):
-            raise ValueError(f"{key} has keys below it, which is not allowed: {RULES[key].allowed}")
     for key in sorted(RULES.keys() & _groups(raw)):
         if not RULES[key].allows({}):
             raise ValueError(f"{key} has keys below it, which is not allowed: {RULES[key].allowed}")
