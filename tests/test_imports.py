@@ -21,6 +21,7 @@ WITHIN_DATA = [
     "download",
     "demo",
     "images",
+    "survey",
     "presize",
     "dataset",
     "datamodule",

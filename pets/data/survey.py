@@ -1,0 +1,145 @@
+"""What a folder of images is really like: one look at every file, and what is odd about it. Nothing is changed."""
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from pets.data.files import HEAD_BYTES, sniff
+from pets.data.images import open_image
+
+SUFFIXES = {
+    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "png": (".png",),
+    "gif": (".gif",),
+    "bmp": (".bmp", ".dib"),
+    "webp": (".webp",),
+    "tiff": (".tif", ".tiff"),
+}
+"""The suffixes that tell the truth about a content."""
+ORIENTATION = 0x0112
+BLOCK = 1024
+"""Rows of the matrix of distances held at once."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one file holds."""
+
+    file: str
+    format: str | None = None
+    """By content: jpeg, png, gif, bmp, webp, tiff."""
+    width: int = 0
+    height: int = 0
+    mode: str = "RGB"
+    """Pillow's name of the colour model."""
+    orientation: int = 1
+    """EXIF orientation: 2 to 8 are turned or mirrored, anything else is upright."""
+    error: str | None = None
+    """Why it cannot be decoded."""
+    phash: int | None = None
+    """Perceptual hash, 64 bits."""
+
+
+class Finding(NamedTuple):
+    """One oddity of one file."""
+
+    kind: str
+    file: str
+    detail: str
+
+
+class Pair(NamedTuple):
+    """Two files that look the same, and in how many of the 64 bits their hashes differ."""
+
+    first: int
+    second: int
+    distance: int
+
+
+def survey(root: Path, files: Sequence[str], show_progress: bool = True) -> list[Facts]:
+    """Look at every file once.
+
+    Args:
+        root: The folder that the files are relative to.
+        files: The files.
+        show_progress: Whether to show a bar, if on a terminal.
+
+    Raises:
+        ImportError: The package imagehash is not installed.
+    """
+    phash = _perceptual_hash()
+    bar = tqdm(files, desc="Looking at images", unit="image", disable=None if show_progress else True)
+    return [_look(root, file, phash) for file in bar]
+
+
+def _perceptual_hash() -> Callable[[Image.Image], int]:
+    try:
+        import imagehash
+    except ImportError:
+        raise ImportError('task=check needs the package imagehash: pip install "pets[check]"') from None
+    return lambda image: int(str(imagehash.phash(image)), 16)
+
+
+def _look(root: Path, file: str, phash: Callable[[Image.Image], int]) -> Facts:
+    path = root / file
+    try:
+        pixels = open_image(path)
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            mode, orientation = image.mode, image.getexif().get(ORIENTATION, 1)
+    except (OSError, ValueError) as error:
+        return Facts(file, error=str(error).removeprefix(f"{path}: "))
+    height, width = pixels.shape[1:]
+    upright = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    return Facts(file, sniff(data[:HEAD_BYTES]), width, height, mode, orientation, None, phash(upright))
+
+
+def findings(facts: Iterable[Facts], min_side: int, max_side: int) -> list[Finding]:
+    """List what is odd about each file.
+
+    Args:
+        facts: What the files hold.
+        min_side: A shorter side below this is tiny, in pixels.
+        max_side: A longer side above this is huge, in pixels.
+    """
+    found = []
+    for fact in facts:
+        if fact.error is not None:
+            found.append(Finding("unreadable", fact.file, fact.error))
+            continue
+        if fact.format and not fact.file.lower().endswith(SUFFIXES[fact.format]):
+            found.append(Finding("wrong suffix", fact.file, f"content is {fact.format}"))
+        if fact.mode != "RGB":
+            found.append(Finding("colour model", fact.file, f"{fact.mode} becomes RGB"))
+        if 2 <= fact.orientation <= 8:
+            found.append(Finding("EXIF rotation", fact.file, f"orientation {fact.orientation} is applied"))
+        if min(fact.width, fact.height) < min_side:
+            found.append(Finding("tiny", fact.file, f"{fact.width} x {fact.height}"))
+        if max(fact.width, fact.height) > max_side:
+            found.append(Finding("huge", fact.file, f"{fact.width} x {fact.height}"))
+    return found
+
+
+def near_duplicates(hashes: np.ndarray, max_distance: int) -> list[Pair]:
+    """Return all pairs whose hashes differ in at most `max_distance` bits, the most similar first.
+
+    Args:
+        hashes: uint64 (n,).
+        max_distance: Bits, 0 to 64.
+    """
+    pairs = []
+    for start in range(0, len(hashes), BLOCK):
+        block = hashes[start : start + BLOCK]
+        distances = np.bitwise_count(block[:, None] ^ hashes[None, start:])
+        rows, columns = np.nonzero(np.triu(distances <= max_distance, k=1))
+        pairs += [
+            Pair(start + row, start + column, int(distances[row, column]))
+            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+        ]
+    return sorted(pairs, key=lambda pair: (pair.distance, pair.first, pair.second))

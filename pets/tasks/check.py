@@ -1,0 +1,155 @@
+"""Look at the data before training: what is broken, odd, doubled or unbalanced. Reports, and never changes a file."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from hydra.utils import instantiate
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+
+from pets import build, run_folder
+from pets.data.datamodule import PetsDataModule
+from pets.data.files import Listing
+from pets.data.images import open_image
+from pets.data.survey import Facts, Finding, findings, near_duplicates, survey
+from pets.evaluation.grids import image_grid
+from pets.evaluation.predictions import Predictions
+from pets.evaluation.suspects import Suspect, suspects
+from pets.evaluation.tables import write_csv
+
+log = logging.getLogger(__name__)
+
+PICTURED = 12
+"""Pairs or images in a picture; the tables hold all."""
+
+
+class Duplicate(NamedTuple):
+    """Two files that look the same, and the parts of the split they are in."""
+
+    first: str
+    second: str
+    distance: int
+    first_part: str
+    second_part: str
+
+    @property
+    def across(self) -> bool:
+        """Tell whether they are in different parts, so that the error rate is too good to be true."""
+        return self.first_part != self.second_part
+
+
+def run(cfg: DictConfig) -> None:
+    """Report on the data of `cfg.data`, and with `check.predictions` on its labels.
+
+    Leaves check.json, findings.csv, duplicates.csv and duplicates.png, suspects.csv and suspects.png in the run folder.
+    """
+    folder = Path(cfg.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    source = instantiate(cfg.data.source)
+    source.prepare()
+    listing: Listing = source.listing()
+    facts = survey(source.root, listing.files)
+    parts, label_findings, counts = _labels(cfg, listing.files)
+    found = [*findings(facts, cfg.check.min_side, cfg.check.max_side), *label_findings]
+    doubles = _duplicates(facts, parts, cfg.check.max_distance)
+    write_csv(folder / "findings.csv", Finding._fields, found)
+    write_csv(folder / "duplicates.csv", Duplicate._fields, doubles)
+    if doubles:
+        _draw_duplicates(source.root, doubles).savefig(folder / "duplicates.png")
+    doubted = _suspects(cfg, source.root, folder)
+    record = {
+        "images": len(listing.files),
+        "ignored": listing.ignored,
+        "findings": dict(Counter(finding.kind for finding in found)),
+        "duplicates": {"pairs": len(doubles), "across parts": sum(double.across for double in doubles)},
+        "labels": counts,
+        "suspects": len(doubted),
+    }
+    run_folder.write_text(folder / "check.json", json.dumps(record, indent=1) + "\n")
+    _tell(listing, found, doubles, counts, doubted, folder)
+
+
+def _labels(cfg: DictConfig, files: Sequence[str]) -> tuple[dict[str, str], list[Finding], dict[str, int]]:
+    """Return part by file, what is wrong with labels and split, and images by label; as much of it as can be had."""
+    labeller = instantiate(cfg.data.labeller)
+    counts: Counter[str] = Counter()
+    wrong = []
+    for file in files:
+        try:
+            counts[labeller([file])[0]] += 1
+        except ValueError as error:
+            wrong.append(Finding("no label", file, str(error)))
+    if wrong:
+        return {}, wrong, dict(counts.most_common())
+    try:
+        data: PetsDataModule = build.data_module(cfg)
+    except ValueError as error:
+        return {}, [Finding("split", "", str(error))], dict(counts.most_common())
+    names = data.items.files
+    parts = {str(names[i]): part for part, indices in data.splits._asdict().items() for i in indices}
+    used = Counter(data.vocab[target] for target in data.items.targets.tolist())
+    return parts, [], dict(used.most_common())
+
+
+def _duplicates(facts: Sequence[Facts], parts: dict[str, str], max_distance: int) -> list[Duplicate]:
+    """Return the near-duplicates, those across parts first."""
+    readable = [fact for fact in facts if fact.phash is not None]
+    hashes = np.array([fact.phash for fact in readable], dtype=np.uint64)
+    doubles = [
+        Duplicate(first, second, pair.distance, parts.get(first, ""), parts.get(second, ""))
+        for pair in near_duplicates(hashes, max_distance)
+        for first, second in [(readable[pair.first].file, readable[pair.second].file)]
+    ]
+    return sorted(doubles, key=lambda double: (not double.across, double.distance))
+
+
+def _draw_duplicates(root: Path, doubles: Sequence[Duplicate]) -> Figure:
+    shown = doubles[:PICTURED]
+    images = [open_image(root / file) for double in shown for file in (double.first, double.second)]
+    titles = [
+        f"{Path(file).name} ({part or 'no part'})"
+        for double in shown
+        for file, part in ((double.first, double.first_part), (double.second, double.second_part))
+    ]
+    return image_grid(images, titles, columns=4, heading="Pairs that look the same")
+
+
+def _suspects(cfg: DictConfig, root: Path, folder: Path) -> list[Suspect]:
+    if cfg.check.predictions is None:
+        return []
+    doubted = suspects(Predictions.load(Path(cfg.check.predictions)), cfg.check.confidence)
+    write_csv(folder / "suspects.csv", Suspect._fields, doubted)
+    if doubted:
+        images = [open_image(root / suspect.file) for suspect in doubted[:PICTURED]]
+        titles = [f"{s.actual}? rather {s.label} ({s.p_label:.0%})" for s in doubted[:PICTURED]]
+        figure = image_grid(images, titles, columns=4, heading="Labels that the classifier doubts")
+        figure.savefig(folder / "suspects.png")
+    return doubted
+
+
+def _tell(
+    listing: Listing,
+    found: Sequence[Finding],
+    doubles: Sequence[Duplicate],
+    counts: dict[str, int],
+    doubted: Sequence[Suspect],
+    folder: Path,
+) -> None:
+    """Print what was found, a line a kind."""
+    log.info(str(listing))
+    if counts:
+        sizes = list(counts.values())
+        log.info(f"{len(sizes)} labels, {min(sizes)} to {max(sizes)} images each")
+    for kind, count in Counter(finding.kind for finding in found).most_common():
+        example = next(finding for finding in found if finding.kind == kind)
+        log.info(f"{count:>6} {kind:<14} such as {example.file}: {example.detail}")
+    across = sum(double.across for double in doubles)
+    log.info(f"{len(doubles):>6} near-duplicates, {across} of them across parts of the split")
+    if doubted:
+        log.info(f"{len(doubted):>6} doubted labels: edit suspects.csv, then data.relabel={folder / 'suspects.csv'}")
+    log.info(f"tables and pictures: {folder}")

@@ -1,0 +1,89 @@
+"""Every defect is found and named, near-duplicates are paired, and nothing is changed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from pets.data.survey import Facts, Pair, findings, near_duplicates, survey
+
+
+def drawing(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
+    """Draw a few random shapes, so that two seeds look different."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", size, tuple(int(value) for value in rng.integers(0, 256, 3)))
+    draw = ImageDraw.Draw(image)
+    for _ in range(8):
+        x, y, w, h = (int(value) for value in rng.integers(0, 100, 4))
+        draw.ellipse((x, y, x + w, y + h), fill=tuple(int(value) for value in rng.integers(0, 256, 3)))
+    return image
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    drawing(0).save(tmp_path / "plain.jpg", quality=95)
+    drawing(0).resize((80, 60)).save(tmp_path / "smaller.jpg", quality=60)
+    drawing(1).save(tmp_path / "other.jpg")
+    drawing(2).save(tmp_path / "really.jpg", format="PNG")
+    drawing(3).convert("L").save(tmp_path / "grey.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    drawing(4).save(tmp_path / "turned.jpg", exif=exif)
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "other.jpg").read_bytes()[:900])
+    return tmp_path
+
+
+def test_every_defect_is_named_and_nothing_changed(folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    found = findings(survey(folder, sorted(before)), min_side=100, max_side=150)
+    by_kind: dict[str, set[str]] = {}
+    for kind, file, _ in found:
+        by_kind.setdefault(kind, set()).add(file)
+    assert by_kind["unreadable"] == {"empty.jpg", "cut.jpg"}
+    assert by_kind["wrong suffix"] == {"really.jpg"}
+    assert by_kind["colour model"] == {"grey.jpg"}
+    assert by_kind["EXIF rotation"] == {"turned.jpg"}
+    assert by_kind["tiny"] == {"smaller.jpg"}
+    assert by_kind["huge"] == {"plain.jpg", "other.jpg", "really.jpg", "grey.jpg", "turned.jpg"}
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_sound_image_has_no_findings(folder: Path) -> None:
+    assert findings(survey(folder, ["plain.jpg"]), min_side=10, max_side=1000) == []
+
+
+def test_the_same_picture_at_another_size_and_quality_is_a_near_duplicate(folder: Path) -> None:
+    files = ["plain.jpg", "smaller.jpg", "other.jpg", "really.jpg"]
+    hashes = np.array([facts.phash for facts in survey(folder, files)], dtype=np.uint64)
+    pairs = near_duplicates(hashes, max_distance=6)
+    assert [(pair.first, pair.second) for pair in pairs] == [(0, 1)]
+
+
+def test_upright_size_is_reported(folder: Path) -> None:
+    facts = survey(folder, ["turned.jpg"])[0]
+    assert (facts.width, facts.height, facts.orientation) == (120, 160, 6)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=40), st.integers(0, 64))
+def test_pairs_are_those_of_the_definition(values: list[int], limit: int) -> None:
+    hashes = np.array(values, dtype=np.uint64)
+    expected = {
+        Pair(i, j, (values[i] ^ values[j]).bit_count())
+        for i in range(len(values))
+        for j in range(i + 1, len(values))
+        if (values[i] ^ values[j]).bit_count() <= limit
+    }
+    assert set(near_duplicates(hashes, limit)) == expected
+
+
+def test_pairs_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pets.data.survey.BLOCK", 2)
+    assert near_duplicates(np.array([7, 99, 12345, 7], dtype=np.uint64), 0) == [Pair(0, 3, 0)]
+
+
+def test_unreadable_files_have_no_hash() -> None:
+    assert Facts("x.jpg", error="the file is empty").phash is None

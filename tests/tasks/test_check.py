@@ -1,0 +1,87 @@
+"""`task=check` finds what would make an error rate a lie, and what a classifier doubts; it changes nothing."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import DictConfig
+from PIL import Image
+
+from pets.data.splits import read_manifest
+from pets.evaluation.predictions import Predictions
+from pets.evaluation.suspects import suspects
+from pets.tasks import check, fit
+
+Compose = Callable[..., DictConfig]
+
+
+@pytest.fixture
+def photos(tiny_pets: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny set that a test may spoil."""
+    return Path(shutil.copytree(tiny_pets, tmp_path / "photos"))
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def picture(seed: int) -> Image.Image:
+    """A picture whose large shapes tell it from the others."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (4, 4, 3)).astype(np.uint8)
+    return Image.fromarray(blocks).resize((64, 64), Image.Resampling.BICUBIC)
+
+
+def test_a_duplicate_across_the_split_is_found_and_pictured(photos: Path, tiny_config: Compose) -> None:
+    for seed, file in enumerate(sorted(photos.glob("*.jpg"))):
+        picture(seed).save(file, quality=95)
+    cfg = tiny_config(f"data.root={photos}", "check.min_side=1")
+    fit.run(cfg)
+    parts = read_manifest(Path(cfg.run_dir) / "splits.json").parts
+    picture(99).save(photos / parts["train"][0], quality=95)
+    picture(99).resize((50, 50)).save(photos / parts["valid"][0], quality=80)
+
+    checked = tiny_config(f"data.root={photos}", "task=check", f"run_dir={photos.parent / 'check'}")
+    check.run(checked)
+    folder = Path(checked.run_dir)
+    double = rows(folder / "duplicates.csv")[0]
+    assert {double["first"], double["second"]} == {parts["train"][0], parts["valid"][0]}
+    assert {double["first_part"], double["second_part"]} == {"train", "valid"}
+    assert json.loads((folder / "check.json").read_text())["duplicates"]["across parts"] == 1
+    assert (folder / "duplicates.png").stat().st_size > 0
+
+
+def test_broken_files_and_names_without_a_label_are_reported_and_kept(photos: Path, tiny_config: Compose) -> None:
+    (photos / "pug_77.jpg").write_bytes(b"")
+    (photos / "holiday.jpg").write_bytes((photos / "pug_1.jpg").read_bytes())
+    before = {path.name: path.read_bytes() for path in photos.iterdir()}
+    cfg = tiny_config(f"data.root={photos}")
+    check.run(cfg)
+    found = {(row["kind"], row["file"]) for row in rows(Path(cfg.run_dir) / "findings.csv")}
+    assert {("unreadable", "pug_77.jpg"), ("no label", "holiday.jpg")} <= found
+    assert {path.name: path.read_bytes() for path in photos.iterdir()} == before
+    labels = json.loads((Path(cfg.run_dir) / "check.json").read_text())["labels"]
+    assert labels == {"pug": 9, "Birman": 8, "great_pyrenees": 8}
+
+
+def test_doubted_labels_can_be_fed_back(photos: Path, tiny_config: Compose, tmp_path: Path) -> None:
+    files = np.array(["Birman_1.jpg", "pug_2.jpg", "pug_3.jpg"])
+    probabilities = np.array([[0.05, 0.0, 0.95], [0.6, 0.0, 0.4], [0.0, 0.0, 1.0]], dtype=np.float32)
+    classes = ("Birman", "great_pyrenees", "pug")
+    targets = np.array([0, 2, 2])
+    losses = -np.log(probabilities[np.arange(3), targets]).astype(np.float32)
+    predictions = Predictions(probabilities, targets, losses, files, classes)
+    predictions.save(tmp_path)
+    assert [suspect.file for suspect in suspects(predictions, 0.5)] == ["Birman_1.jpg", "pug_2.jpg"]
+
+    cfg = tiny_config(f"data.root={photos}", f"check.predictions={tmp_path}")
+    check.run(cfg)
+    table = Path(cfg.run_dir) / "suspects.csv"
+    assert [(row["file"], row["label"], row["actual"]) for row in rows(table)] == [("Birman_1.jpg", "pug", "Birman")]
+    again = tiny_config(f"data.root={photos}", f"data.relabel={table}", f"run_dir={tmp_path / 'again'}")
+    check.run(again)
+    labels = json.loads((Path(again.run_dir) / "check.json").read_text())["labels"]
+    assert labels == {"pug": 9, "great_pyrenees": 8, "Birman": 7}
