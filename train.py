@@ -15,5 +15,5 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.argv = cli.expand_home(sys.argv)
+    sys.argv = cli.arguments(sys.argv)
     main()

@@ -6,22 +6,22 @@ Torch and Lightning are imported only when a checked configuration starts its ta
 import logging
 import os
 import re
+import signal
 import sys
 import warnings
 from importlib import import_module
 from pathlib import Path
 
-from hydra.errors import InstantiationException
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate, to_absolute_path
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from pets import rules
+from pets import resume, rules
+from pets.errors import USER_ERRORS, advice, explain
+from pets.sweep import jobs
 
 log = logging.getLogger("pets")
-
-USER_ERRORS = (ValueError, OSError, ImportError, OmegaConfBaseException, InstantiationException)
-"""What a wrong command, file or installation raises; anything else is a bug of ours and keeps its traceback."""
 
 PATHS = (
     "ckpt_path",
@@ -30,6 +30,7 @@ PATHS = (
     "data.split.from",
     "data.exclude",
     "data.relabel",
+    "check.predictions",
     "model.weights",
 )
 """Keys whose values are paths relative to the folder in which the command was typed."""
@@ -37,7 +38,7 @@ NAME_OR_PATH = ("model.weights",)
 
 
 def run(cfg: DictConfig) -> float | None:
-    """Check `cfg` and run its task.
+    """Check `cfg` and run its task; in a sweep, as `pets.sweep.jobs` does.
 
     Returns:
         The value of `optimized_metric`, or None for a task that has no metric.
@@ -46,9 +47,9 @@ def run(cfg: DictConfig) -> float | None:
         SystemExit: With code 2 and one line on stderr for a user's error; HYDRA_FULL_ERROR=1 shows the traceback.
     """
     try:
-        check(cfg)
-        _resolve_paths(cfg)
-        return _start(cfg)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            return jobs.run(cfg, _check_and_start)
+        return _check_and_start(cfg)
     except USER_ERRORS as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
@@ -69,11 +70,17 @@ def check(cfg: DictConfig) -> None:
             instantiate(node)
 
 
-def explain(error: Exception) -> str:
-    """Return the one line that a person needs of an error: its cause's first line, without Hydra's wrapping."""
-    while isinstance(error, InstantiationException) and isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    return " ".join(str(error).split("\n")[0].split()) or type(error).__name__
+def arguments(argv: list[str]) -> list[str]:
+    """Return the command line with `~` expanded and, if it resumes a run, with the command that started that run.
+
+    Raises:
+        SystemExit: With code 2 and one line on stderr if there is no such run.
+    """
+    try:
+        return resume.arguments(expand_home(argv))
+    except USER_ERRORS as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
+        sys.exit(2)
 
 
 def expand_home(arguments: list[str]) -> list[str]:
@@ -90,16 +97,35 @@ def _resolve_paths(cfg: DictConfig) -> None:
             OmegaConf.update(cfg, key, absolute)
 
 
+def _check_and_start(cfg: DictConfig) -> float | None:
+    check(cfg)
+    _resolve_paths(cfg)
+    if cfg.task == "fit" and cfg.ckpt_path:
+        resume.check(cfg, HydraConfig.get().overrides.task)
+    return _start(cfg)
+
+
 def _start(cfg: DictConfig) -> float | None:
     """Import the task's module, and with it torch and Lightning, and run it."""
     task = import_module(f"pets.tasks.{cfg.task}")
     from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    _quiet_lightning()
-    try:
-        metric: float | None = task.run(cfg)
-    except MisconfigurationException as error:
-        raise ValueError(f"trainer: {error}") from error
+    from pets.isolation import isolated
+
+    with isolated():
+        _quiet_lightning()
+        try:
+            metric: float | None = task.run(cfg)
+        except MisconfigurationException as error:
+            raise ValueError(f"trainer: {error}") from error
+        except (ValueError, RuntimeError, MemoryError) as error:
+            if (says := advice(error)) is None:
+                raise
+            raise ValueError(says) from error
+        except SIGTERMException:
+            log.info("stopped by SIGTERM; python train.py ckpt_path=%s goes on", cfg.run_dir)
+            sys.exit(128 + signal.SIGTERM)
     return metric
 
 
@@ -111,4 +137,7 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated", FutureWarning)
     # The numbers of workers and of logged steps are chosen in conf/, for small sets too.
     warnings.filterwarnings("ignore", ".*does not have many workers", UserWarning)
+    # It can: the sampler leaves out the images that had their turn.
+    warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before", UserWarning)
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
     warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging", UserWarning)

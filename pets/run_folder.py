@@ -1,16 +1,25 @@
 """The files that every run leaves: the resolved configuration, the split, the metrics with what they rest on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from pets.data.datamodule import PetsDataModule
+from pets import resume
+from pets.data.splits import read_manifest
 
+if TYPE_CHECKING:  # what starts a run must not import torch
+    from pets.data.datamodule import PetsDataModule
+
+LOCK_SECONDS = 20
 PACKAGES = ("pets", "torch", "torchvision", "lightning", "torchmetrics", "hydra-core")
 
 
@@ -20,15 +29,58 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return container
 
 
-def start(cfg: DictConfig, data: PetsDataModule) -> None:
-    """Write config.yaml and splits.json."""
+@contextmanager
+def claimed(cfg: DictConfig) -> Iterator[None]:
+    """Keep the run folder for one training run of one process.
+
+    A sweep looks after the folders of its jobs itself, and repeats those that did not end well.
+
+    Raises:
+        ValueError: Another process trains in it, or it holds a run that this one does not resume.
+    """
     folder = Path(cfg.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        # Data workers of a killed run hold its lock until they notice, within seconds.
+        with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
+            in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+            if cfg.ckpt_path is None and not in_sweep and (folder / resume.LAST).exists():
+                raise ValueError(f"run_dir={folder} holds a run: ckpt_path={folder} goes on with it, or choose another")
+            yield
+    except Timeout as error:
+        raise ValueError(f"run_dir={folder}: another process is training in it") from error
+
+
+def start(cfg: DictConfig, data: "PetsDataModule") -> None:
+    """Write config.yaml, splits.json and, for a resumed run, what was typed to get there.
+
+    Raises:
+        ValueError: A resumed run would train or validate on other images than before.
+    """
+    folder = Path(cfg.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    if cfg.ckpt_path is not None:
+        _check_split(Path(cfg.ckpt_path).parent.parent / "splits.json", data)
+    if HydraConfig.initialized():
+        resume.remember(folder, HydraConfig.get().overrides.task)
     write_text(folder / "config.yaml", yaml.safe_dump(plain(cfg), sort_keys=False))
     data.write_manifest(folder / "splits.json")
 
 
-def finish(cfg: DictConfig, data: PetsDataModule, metrics: Mapping[str, float], seconds: float) -> None:
+def _check_split(path: Path, data: "PetsDataModule") -> None:
+    if not path.exists():
+        return
+    files = data.items.files
+    for part, names in read_manifest(path).parts.items():
+        now = {str(files[i]) for i in getattr(data.splits, part)}
+        if moved := sorted(now.symmetric_difference(names)):
+            raise ValueError(
+                f"ckpt_path: {len(moved)} images have come to or left the part {part!r} since the run began, such as "
+                f"{moved[0]}; data.split.from={path} keeps the parts"
+            )
+
+
+def finish(cfg: DictConfig, data: "PetsDataModule", metrics: Mapping[str, float], seconds: float) -> None:
     """Write metrics.json: the metrics, how many images each part has, the seed, the time, the versions."""
     record = {
         **metrics,

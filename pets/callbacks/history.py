@@ -60,6 +60,7 @@ class History(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the table of layer groups, the heading, and the rows of a resumed run."""
+        self._started = time.perf_counter()  # a run resumed in the middle of an epoch does not start one
         if trainer.is_global_zero:
             for optimizer in trainer.optimizers:
                 if all("name" in group for group in optimizer.param_groups):

@@ -18,7 +18,7 @@ from pets.data.files import Source
 from pets.data.labels import Vocab
 from pets.data.positions import Stream
 from pets.data.presize import Presize
-from pets.data.sampler import PositionSampler
+from pets.data.sampler import PositionSampler, Start
 from pets.data.splits import Split, SplitRule, write_manifest
 
 Part = Literal["train", "valid", "test"]
@@ -58,6 +58,9 @@ class PetsDataModule(LightningDataModule):
             once at set-up, those that cannot be are left out and listed in the manifest.
         exclude: CSV file whose column `file` names images to leave out.
         relabel: CSV file whose columns `file` and `label` correct labels.
+
+    Attributes:
+        start: Where the training order goes on in a resumed run.
 
     Raises:
         ValueError: An option is outside its range.
@@ -101,6 +104,7 @@ class PetsDataModule(LightningDataModule):
         self.on_error = on_error
         self.exclude = exclude
         self.relabel = relabel
+        self.start = Start()
 
     def prepare_data(self) -> None:
         """Download or draw the images if they are not there yet."""
@@ -210,7 +214,7 @@ class PetsDataModule(LightningDataModule):
         dataset = ImageDataset(self.items, indices, self.presize, self.seed, training, stream)
         rank, world_size = self._process()
         sampler = PositionSampler(
-            len(indices), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch
+            len(indices), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch, start=self.start
         )
         num_workers = self._default_workers() if self.num_workers is None else self.num_workers
         return DataLoader(
@@ -241,7 +245,8 @@ class PetsDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the shuffled and augmented training part."""
-        return self.loader("train", training=True, shuffle=True)
+        # Workers fetch ahead of Lightning's first set_epoch, so the order must be that of a resumed run's epoch now.
+        return self.loader("train", training=True, shuffle=True, epoch=self.start.epoch)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the validation part in order."""

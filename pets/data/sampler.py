@@ -1,12 +1,23 @@
 """The order of the data as a function of (seed, epoch, rank)."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from pets.data.batch import Draw
 from pets.data.positions import Stream, generator
+
+
+class Start(NamedTuple):
+    """Where a resumed run goes on: how many images of this epoch a process is done with."""
+
+    epoch: int = 0
+    images: int = 0
+
+
+BEGINNING = Start()
 
 
 class PositionSampler(Sampler[Draw]):
@@ -23,13 +34,22 @@ class PositionSampler(Sampler[Draw]):
         rank: Which process this is.
         world_size: Number of processes.
         epoch: The epoch of the requests; with `shuffle`, that of the first ones.
+        start: The images that this epoch leaves out, because they had their turn. They count in the length.
 
     Raises:
         ValueError: There are fewer items to train on than processes.
     """
 
     def __init__(
-        self, n: int, seed: int = 0, *, shuffle: bool = False, rank: int = 0, world_size: int = 1, epoch: int = 0
+        self,
+        n: int,
+        seed: int = 0,
+        *,
+        shuffle: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+        epoch: int = 0,
+        start: Start = BEGINNING,
     ) -> None:
         if shuffle and n < world_size:
             raise ValueError(f"{n} training images cannot be shared among {world_size} processes")
@@ -39,6 +59,7 @@ class PositionSampler(Sampler[Draw]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = epoch
+        self.start = start
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next shuffle; Lightning calls it. Items in order keep the epoch they were built with."""
@@ -53,5 +74,6 @@ class PositionSampler(Sampler[Draw]):
             order = generator(self.seed, Stream.ORDER, self.epoch).permutation(self.n)
         else:
             order = np.arange(self.n)
-        for place in range(self.rank, len(self) * self.world_size, self.world_size):
+        done = self.start.images if self.shuffle and self.epoch == self.start.epoch else 0
+        for place in range(self.rank + done * self.world_size, len(self) * self.world_size, self.world_size):
             yield Draw(self.epoch, int(order[place % self.n]), padding=place >= self.n)

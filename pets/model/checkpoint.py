@@ -24,6 +24,8 @@ class Checkpoint(NamedTuple):
     weights: dict[str, Tensor]
     data: dict[str, Any]
     """How images are treated: `classes`, `presize` (`size`, `method`), `size`, `interpolation`."""
+    step: int
+    """Optimizer steps taken."""
 
     def build(self, kind: type[AnyNetwork]) -> AnyNetwork:
         """Return the trained network, in evaluation mode on the CPU, as a `Network` or a subclass of it.
@@ -48,12 +50,13 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = find_checkpoint(Path(path))
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # a damaged or hostile file fails in any way inside the unpickler
         raise ValueError(f"{path}: cannot be read as a checkpoint of plain values: {first_line(error)}") from error
     if not isinstance(content, dict) or not {"pets", "state_dict", "PetsDataModule"} <= content.keys():
         raise ValueError(f"{path}: is not a checkpoint that task=fit wrote")
-    return Checkpoint(path, content["pets"], content["state_dict"], content["PetsDataModule"])
+    step = content.get("global_step", 0)
+    return Checkpoint(path, content["pets"], content["state_dict"], content["PetsDataModule"], step)
 
 
 def find_checkpoint(path: Path) -> Path:
