@@ -69,6 +69,6 @@ def _leave(
     for writer in writers(trainer.loggers):
         artifacts.publish(evaluation, figures, writer, trainer.global_step)
         if options.embedding:
-            tag = f"{evaluation.part}/features"
+            tag = f"{evaluation.part}_features"
             publish_embedding(evaluation.predictions, model, data, writer, tag, trainer.global_step)
     log.info(artifacts.console(evaluation, folder))

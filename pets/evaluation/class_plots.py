@@ -44,7 +44,7 @@ def precision_recall_figure(predictions: Predictions, k: int = 6) -> Figure:
     """Draw precision against recall, class against rest, for the k classes of lowest average precision."""
     probabilities, targets = torch.from_numpy(predictions.probabilities), torch.from_numpy(predictions.targets)
     worst = worst_classes(predictions, min(k, len(SERIES)))
-    figure = Figure(figsize=(6.4, 4.4))
+    figure = Figure(figsize=(7.8, 4.4))
     axes = figure.add_subplot()
     for colour, (c, average) in zip(SERIES, worst.items(), strict=False):
         precision, recall = _steps(probabilities[:, c], targets == c)

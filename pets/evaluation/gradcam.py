@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def gradcam(classifier: Classifier, images: Tensor) -> Tensor:
-    """Return how much each place of each image speaks for the class predicted for it.
+    """Return how much each place of each image speaks for the class predicted for it, rather than for the others.
 
     The classifier keeps its mode, and its parameters neither receive nor lose gradients.
     Source: Selvaraju et al. (2017), Grad-CAM: visual explanations from deep networks via gradient-based localization.
@@ -33,7 +33,9 @@ def gradcam(classifier: Classifier, images: Tensor) -> Tensor:
         with torch.enable_grad():
             features = features.float().requires_grad_()
             logits = classifier.head(features)
-            (gradient,) = torch.autograd.grad(logits.amax(dim=1).sum(), features)
+            # Moving all logits alike changes no softmax, but would decide which places count as evidence.
+            margins = logits.amax(dim=1) - logits.mean(dim=1)
+            (gradient,) = torch.autograd.grad(margins.sum(), features)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     heat = (weights * features.detach()).sum(dim=1, keepdim=True).relu()
     heat = interpolate(heat, size=images.shape[-2:], mode="bilinear", align_corners=False).squeeze(1)

@@ -43,4 +43,4 @@ def _draw_counts(axes: Axes, bins: list[Bin]) -> None:
     axes.axvline(confidence, color=ACCENT, linewidth=1.2, label=f"mean confidence {confidence:.1%}")
     axes.axvline(accuracy, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label=f"accuracy {accuracy:.1%}")
     axes.set(xlabel="confidence (probability of the predicted class)", ylabel="images")
-    axes.legend(loc="upper left")
+    axes.legend(loc="best")

@@ -36,6 +36,16 @@ def test_nothing_that_speaks_for_the_class_is_zero_heat() -> None:
     assert torch.equal(heat, torch.zeros(1, 16, 16))
 
 
+def test_what_moves_all_logits_alike_changes_nothing() -> None:
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    model = BrightnessClassifier()
+    expected = gradcam(model, images)
+    assert expected.amax() == 1
+    with torch.no_grad():
+        model.head[2].weight -= 2.0
+    assert torch.allclose(gradcam(model, images), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("grad_enabled", [True, False])
 def test_classifier_keeps_mode_and_gradients(classifier: nn.Module, grad_enabled: bool) -> None:
     classifier.head[-1].weight.grad = torch.ones_like(classifier.head[-1].weight)

@@ -150,3 +150,12 @@ def test_a_fit_may_go_without(tiny_config: Compose) -> None:
     fit.run(cfg)
     assert not (Path(cfg.run_dir) / "valid").exists()
     assert "test/error_rate" in metrics_of(Path(cfg.run_dir))
+
+
+def test_the_projector_gets_every_image_with_its_classes(fitted: Path, tiny_config: Compose) -> None:
+    cfg = tiny_config("task=evaluate", f"ckpt_path={fitted}", EXTRAS[0], "evaluate.embedding=true")
+    evaluate.run(cfg)
+    (metadata,) = Path(cfg.run_dir).rglob("metadata.tsv")
+    lines = metadata.read_text().splitlines()
+    assert lines[0] == "file\tactual\tpredicted"
+    assert len(lines) == 1 + metrics_of(fitted)["n"]["valid"]

@@ -1,0 +1,39 @@
+"""The console says the error with its interval, the most confused pairs and where the pictures are."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from pets.evaluation.artifacts import console
+from pets.evaluation.evaluate import Evaluation, accepted
+from pets.evaluation.predictions import Predictions
+from pets.evaluation.report import report
+from pets.evaluation.tta import compare
+
+FromCounts = Callable[[np.ndarray], Predictions]
+
+
+def test_console_in_full(make_from_counts: FromCounts) -> None:
+    predictions = make_from_counts(np.array([[8, 2, 0], [1, 9, 0], [0, 1, 19]]))
+    whole = report(predictions)
+    whole["tta"] = {"passes": 4, **compare(predictions, predictions)}
+    whole["threshold"] = accepted(predictions, 0.5)
+    said = console(Evaluation("valid", predictions, whole), Path("run/valid")).splitlines()
+    assert said[0].startswith("valid: 4 of 40 images wrong, error 10.0% (95% interval 4.0% to 23.1%), top-5 accuracy 100")
+    assert said[1:] == [
+        "  with 4 augmented passes: error 10.0% (95% interval 4.0% to 23.1%); "
+        "0 predictions changed, 0 corrected, 0 spoiled",
+        "  from probability 0.500 on: 40 of 40 images accepted, 90.0% of them right",
+        "  most confused pairs",
+        "     3  a  b",
+        "     1  b  c",
+        "  pictures and tables: run/valid",
+    ]
+
+
+def test_console_of_a_perfect_part(make_from_counts: FromCounts) -> None:
+    predictions = make_from_counts(np.diag([3, 4]))
+    said = console(Evaluation("test", predictions, report(predictions)), Path("run/test"))
+    assert "error 0.0% (95% interval 0.0% to 35.4%)" in said
+    assert "confused" not in said
