@@ -1,0 +1,80 @@
+"""What Hydra's callback does before a sweep and when its jobs have ended."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from pets.sweep.leaderboard import Leaderboard, crowded, missing
+from pets.sweep.record import Job, write_job
+
+
+def sweep(folder: Path, mode: str = "min") -> DictConfig:
+    """The part of a sweep's configuration that the callback reads."""
+    targets = {"launcher": {"_target_": "hydra.basic"}, "sweeper": {"_target_": "hydra.basic"}}
+    hydra = {"sweep": {"dir": str(folder)}, "runtime": {"choices": {"hydra/sweeper": "optuna"}}, **targets}
+    return OmegaConf.create({"hydra": hydra, "data": {"num_workers": 4}, "callbacks": {"checkpoint": {"mode": mode}}})
+
+
+def put(folder: Path, name: str, value: float | None, error: str | None = None) -> None:
+    (folder / name).mkdir()
+    write_job(folder / name, Job((f"a={name}",), "valid/accuracy", value, 1.0, error))
+
+
+def test_files_are_written_and_the_console_shows_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(tmp_path, "0", 0.7)
+    put(tmp_path, "1", 0.8)
+    Leaderboard().on_multirun_end(sweep(tmp_path, "max"))
+    text = (tmp_path / "leaderboard.md").read_text()
+    assert text.startswith("# Leaderboard\n")
+    assert text.index("0.8000") < text.index("0.7000")
+    assert (tmp_path / "leaderboard.csv").read_text().splitlines()[1].startswith("1,1,0.8,")
+    assert text.removeprefix("# Leaderboard\n\n") in capsys.readouterr().out
+
+
+def test_a_failed_job_is_a_row_and_an_exit_code(tmp_path: Path) -> None:
+    put(tmp_path, "0", 0.7)
+    put(tmp_path, "1", None, "no images")
+    with pytest.raises(SystemExit) as stopped:
+        Leaderboard().on_multirun_end(sweep(tmp_path))
+    assert stopped.value.code == 1
+    assert "no images" in (tmp_path / "leaderboard.md").read_text()
+
+
+def test_without_a_record_there_is_no_leaderboard(tmp_path: Path) -> None:
+    Leaderboard().on_multirun_end(sweep(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("n_cores", "n_jobs", "workers", "warns"),
+    [(8, 2, 3, False), (8, 2, 4, True), (8, 1, 20, False), (2, 2, None, False), (2, 3, None, True)],
+)
+def test_too_many_processes_are_a_warning(n_cores: int, n_jobs: int, workers: int | None, warns: bool) -> None:
+    warning = crowded(n_cores, n_jobs, workers)
+    assert (warning is not None) == warns
+    if warning:
+        assert f"{n_jobs} jobs at once x ({workers or 0} workers + 1)" in warning
+
+
+def test_the_warning_is_given_before_the_sweep(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pets.cores.available", lambda: 2)
+    config = sweep(tmp_path)
+    config.hydra.launcher.n_jobs = 2
+    Leaderboard().on_multirun_start(config)
+    assert "2 jobs at once x (4 workers + 1) = 10 processes on 2 cores" in caplog.text
+
+
+def test_a_plugin_that_is_not_there_is_named_with_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pets.sweep.leaderboard.find_spec", lambda name: None if name == "optuna" else object())
+    config = sweep(tmp_path)
+    config.hydra.sweeper._target_ = "hydra_plugins.pets_optuna_sweeper.sweeper.OptunaSweeper"
+    with pytest.raises(SystemExit) as stopped:
+        Leaderboard().on_multirun_start(config)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == 'error: hydra/sweeper=optuna needs pip install "pets[sweep]"\n'
+    assert missing("hydra._internal.core_plugins.basic_sweeper.BasicSweeper") is None
