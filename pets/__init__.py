@@ -15,6 +15,7 @@ _HOMES = {
     "ParentLabeller": "pets.data.labels",
     "PetsDataModule": "pets.data.datamodule",
     "Phase": "pets.training.recipe",
+    "Predictor": "pets.deploy.predictor",
     "Presize": "pets.data.presize",
     "Recipe": "pets.training.recipe",
     "RegexLabeller": "pets.data.labels",
@@ -24,7 +25,7 @@ _HOMES = {
     "one_cycle": "pets.training.recipe",
     "open_image": "pets.data.images",
 }
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -96,7 +96,7 @@ def _decode(data: bytes) -> Tensor:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS} allowed")
             if _decode_jpeg is None or image.format not in ("JPEG", "MPO"):
-                return _pillow_pixels(image)
+                return pillow_pixels(image)
             # Pillow's reading of EXIF: torchvision's misses the tag where another APP1 segment comes first.
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     pixels: Tensor = _decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), _NATIVE_RGB, False)
@@ -106,7 +106,12 @@ def _decode(data: bytes) -> Tensor:
     return pixels.flip(flips) if flips else pixels
 
 
-def _pillow_pixels(image: Image.Image) -> Tensor:
+def pillow_pixels(image: Image.Image) -> Tensor:
+    """Return the pixels of an image that Pillow opened, uint8 (3, H, W), made upright and RGB as `open_image` does.
+
+    Raises:
+        OSError, ValueError, SyntaxError: The file behind it is broken, or its pixels have no defined range.
+    """
     image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):

@@ -75,7 +75,7 @@ def test_a_decompression_bomb_is_refused_before_decoding(monkeypatch: pytest.Mon
         raise AssertionError("decoded")
 
     monkeypatch.setattr(images, "_decode_jpeg", decode)
-    monkeypatch.setattr(images, "_pillow_pixels", decode)
+    monkeypatch.setattr(images, "pillow_pixels", decode)
     bomb = with_jpeg_size(encoded(drawn()), 60_000, 60_000)
     assert "3600000000 pixels" in error_of(bomb)
     monkeypatch.setattr(images, "MAX_PIXELS", 40 * 56 - 1)

@@ -1,0 +1,131 @@
+"""A folder that predicts anywhere: weights, description, a torch.export program, an ONNX file, a model card."""
+
+import os
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.export import Dim, ExportedProgram
+
+from pets.augment.batch import evaluate_images
+from pets.deploy.bundle import WEIGHTS, Bundle
+from pets.deploy.description import write_description
+from pets.deploy.program import Program
+from pets.model.weights import first_line
+
+PROGRAM, ONNX, CARD = "model.pt2", "model.onnx", "README.md"
+TOLERANCE = 1e-4
+"""Largest difference of a probability between any two of the exported forms."""
+_ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+def missing_for_onnx() -> list[str]:
+    """Return the packages of the extra `onnx` that are not installed."""
+    return [name for name in _ONNX_PACKAGES if find_spec(name) is None]
+
+
+def export(bundle: Bundle, folder: str | Path, card: str, *, onnx: bool) -> dict[str, float]:
+    """Write the folder: model.safetensors, model.json, model.pt2, README.md and, on demand, model.onnx.
+
+    Everything is written next to it under another name, compared with the network on squares of noise, and then
+    renamed: the folder is there whole or not at all. No file in it holds pickled objects.
+
+    Args:
+        bundle: The model, on the CPU.
+        folder: The folder to be; must not exist.
+        card: Text of the model card.
+        onnx: Whether to write model.onnx, which needs the extra `onnx`.
+
+    Returns:
+        For model.pt2 and model.onnx the largest difference of a probability from the network's.
+
+    Raises:
+        FileExistsError: The folder exists.
+        ValueError: The architecture cannot be exported, or what was exported predicts something else.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise FileExistsError(f"export.folder={folder} exists and is never overwritten: choose another")
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    part.mkdir(parents=True)
+    try:
+        write_description(bundle.description, part)
+        tensors = {name: tensor.contiguous() for name, tensor in bundle.network.state_dict().items()}
+        safetensors.torch.save_file(tensors, part / WEIGHTS)
+        (part / CARD).write_text(card, encoding="utf-8")
+        program = export_program(bundle)
+        torch.export.save(program, part / PROGRAM)
+        runners = {PROGRAM: _program_runner(part / PROGRAM)}
+        if onnx:
+            write_onnx(program, bundle, part / ONNX)
+            runners[ONNX] = _onnx_runner(part / ONNX)
+        differences = {name: _difference(bundle, runner, name) for name, runner in runners.items()}
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return differences
+
+
+def export_program(bundle: Bundle) -> ExportedProgram:
+    """Return the model as a program of uint8 (B, 3, S, S) for any B, see `Program`.
+
+    Raises:
+        ValueError: torch.export cannot express the architecture.
+    """
+    try:
+        program = torch.export.export(
+            Program(bundle).eval(), (_noise(bundle, 2),), dynamic_shapes=({0: Dim("batch")},), strict=False
+        )
+    except Exception as error:  # anything an architecture does can be beyond the tracer
+        arch = bundle.description.spec["arch"]
+        raise ValueError(f"model.arch={arch}: torch.export cannot express it: {first_line(error)}") from error
+    program.example_inputs = None  # they would be saved as a pickle
+    return program
+
+
+def write_onnx(program: ExportedProgram, bundle: Bundle, path: Path) -> None:
+    """Write a program as one ONNX file with the input `images` and the output `probabilities`."""
+    torch.onnx.export(
+        program,
+        (_noise(bundle, 2),),
+        path,
+        input_names=["images"],
+        output_names=["probabilities"],
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+
+
+def _noise(bundle: Bundle, n: int) -> Tensor:
+    side = bundle.description.presize.size
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=generator)
+
+
+def _program_runner(path: Path) -> Callable[[Tensor], Tensor]:
+    runner: Callable[[Tensor], Tensor] = torch.export.load(path).module()
+    return runner
+
+
+def _onnx_runner(path: Path) -> Callable[[Tensor], Tensor]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+
+
+def _difference(bundle: Bundle, runner: Callable[[Tensor], Tensor], name: str) -> float:
+    """Return the largest difference from the network's probabilities; 3 images, as the batch must be dynamic."""
+    images = _noise(bundle, 3)
+    sides = torch.full((len(images),), float(images.shape[-1]))
+    with torch.no_grad():
+        logits = bundle.network(evaluate_images(images, sides, bundle.description.size))
+        difference = (runner(images) - bundle.network.loss.probabilities(logits)).abs().max().item()
+    if not difference <= TOLERANCE:
+        raise ValueError(f"{name} differs from the network by {difference:.1e}, more than {TOLERANCE:.0e}")
+    return difference

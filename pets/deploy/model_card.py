@@ -1,0 +1,130 @@
+"""The model card of an exported folder: what it is, how often it errs and on what that rests, limits, licence, use."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pets.deploy.description import Description
+from pets.deploy.snippets import snippet
+from pets.evaluation.intervals import wilson
+
+DATA = {
+    "OxfordPets": "Oxford-IIIT Pet (Parkhi et al., 2012), photographs under CC BY-SA 4.0",
+    "DemoSet": "the demo set of pets, drawn by a program: no photographs",
+}
+"""What a source of images is, by the name of its class; other sources are the user's own."""
+UNKNOWN_LICENCE = "No licence is stated for these weights: ask who made them before you pass them on."
+
+
+def model_card(
+    description: Description,
+    *,
+    metrics: Mapping[str, Any] | None,
+    config: Mapping[str, Any] | None,
+    licence: str | None,
+    onnx: bool,
+) -> str:
+    """Return the card as Markdown, with the metadata block that model hubs read.
+
+    Args:
+        description: Of the exported model.
+        metrics: The metrics.json that measured these weights; None: the card says that no error is known.
+        config: The config.yaml of the run that trained them.
+        licence: Of the weights, as an SPDX name; None: the card says that none is stated.
+        onnx: Whether the folder holds model.onnx.
+    """
+    arch, n = description.spec["arch"], len(description.classes)
+    sections = {
+        "Error": _error(metrics),
+        "Data": _data(metrics, config),
+        "Limits": _limits(description, metrics),
+        "Use": _use(description, onnx),
+        "Licence": _licence(licence, config),
+        f"The {n} classes": ", ".join(description.classes),
+    }
+    front = ["---", *([f"license: {licence}"] if licence else []), "library_name: pets", "tags: [image-classification]"]
+    body = [f"# {arch} for {n} classes", _facts(description)]
+    body += [f"## {title}\n\n{text}" for title, text in sections.items()]
+    return "\n".join([*front, "---", ""]) + "\n\n".join(body) + "\n"
+
+
+def _facts(description: Description) -> str:
+    spec, side = description.spec, description.presize.size
+    rows = {
+        "Architecture": f"{spec['arch']} of {spec['source']}, head {spec['head']['kind']}",
+        "Started from": spec["weights"] or "random weights",
+        "Input": f"uint8 RGB squares of {side} pixels (presizing: {description.presize.method}), resized to "
+        f"{description.size} and normalised inside",
+        "Output": f"a probability for each class ({spec['loss']['kind']}), in the order of model.json",
+    }
+    if description.threshold is not None:
+        rows["Threshold"] = f"below a probability of {description.threshold:.3f} it is none of the classes"
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())])
+
+
+def _error(metrics: Mapping[str, Any] | None) -> str:
+    rows = list(_measured(metrics or {}))
+    if not rows:
+        return "Not measured, or measured with other weights. `task=evaluate ckpt_path=...` measures it."
+    table = ["| part | images | wrong | error | 95% interval (Wilson) |", "|---|---|---|---|---|"]
+    for part, n, wrong in rows:
+        error = wilson(wrong, n)
+        table.append(f"| {part} | {n:,} | {wrong:,} | {error.value:.1%} | {error.low:.1%} to {error.high:.1%} |")
+    return "\n".join(table)
+
+
+def _measured(metrics: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
+    """Yield (part, images, wrong ones) of each part that was measured."""
+    for part, n in metrics.get("n", {}).items():
+        rate = metrics.get(f"{part}/error_rate")
+        if n and rate is not None:
+            yield part, n, round(rate * n)
+
+
+def _data(metrics: Mapping[str, Any] | None, config: Mapping[str, Any] | None) -> str:
+    lines = [f"Trained on {DATA.get(_source(config), 'images that came with no description')}."]
+    if metrics:
+        counts = ", ".join(f"{n:,} {part}" for part, n in metrics["n"].items() if n)
+        split = ", ".join(f"{key}={value}" for key, value in metrics["split"].items() if not key.startswith("_"))
+        lines.append(f"Images: {counts}. Split: {split}. Seed of the run: {metrics['seed']}.")
+    return "\n".join(lines)
+
+
+def _source(config: Mapping[str, Any] | None) -> str:
+    """Return the name of the class that the training images came from."""
+    return str(config["data"]["source"]["_target_"]).rsplit(".", 1)[-1] if config else ""
+
+
+def _limits(description: Description, metrics: Mapping[str, Any] | None) -> str:
+    lines = [
+        "The error holds for images like those it was measured on. Other cameras, poses and mixed breeds are harder.",
+        "One image, one class: of several animals in an image it names one.",
+    ]
+    if description.threshold is None:
+        lines.append("Every image gets a class, one that shows none of them too.")
+    if metrics and "test/error_rate" not in metrics:
+        lines.append("What was chosen by looking at the validation part makes its error a little too low.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _use(description: Description, onnx: bool) -> str:
+    parts = [
+        "With the package `pets` (it opens model.json and model.safetensors only, and executes nothing in them):",
+        _code('from pets import Predictor\n\npredictor = Predictor.load(".")\nprint(predictor("photo.jpg"))\n'),
+        "With torch, NumPy and Pillow. `torch.export.load` may unpickle what it is given: this model.pt2 holds no "
+        "pickle, but load none from people whom you do not trust.",
+        _code(snippet(description, "torch")),
+    ]
+    if onnx:
+        parts += ["With onnxruntime, NumPy and Pillow:", _code(snippet(description, "onnxruntime"))]
+    return "\n\n".join(parts)
+
+
+def _code(text: str) -> str:
+    return f"```python\n{text}```"
+
+
+def _licence(licence: str | None, config: Mapping[str, Any] | None) -> str:
+    lines = [f"Weights: {licence}." if licence else UNKNOWN_LICENCE]
+    if source := DATA.get(_source(config)):
+        lines.append(f"They were trained on {source}.")
+    return "\n".join(lines)

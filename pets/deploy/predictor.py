@@ -1,0 +1,171 @@
+"""Predictions for single images and for many, from nothing but torch, torchvision, safetensors, NumPy and Pillow."""
+
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pets import cores
+from pets.augment.batch import evaluate_images
+from pets.deploy.bundle import Bundle, read_bundle
+from pets.deploy.inputs import ImageLike, square
+from pets.model.weights import first_line
+
+MAX_THREADS = 8
+IMAGE_ERRORS = (ValueError, TypeError, OSError, MemoryError)
+"""What one bad image raises; it costs its own prediction only."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of one image."""
+
+    label: str
+    """The most probable class."""
+    probability: float
+    """Its probability, in [0, 1]."""
+    accepted: bool
+    """False if the probability is below the model's threshold: the image shows none of the classes."""
+    top: tuple[tuple[str, float], ...]
+    """The most probable classes with their probabilities, the first one first."""
+    probabilities: NDArray[np.float32]
+    """float32 (C,), in the order of `Predictor.classes`."""
+
+    def __str__(self) -> str:
+        ranking = ", ".join(f"{label} {probability:.3f}" for label, probability in self.top)
+        return ranking if self.accepted else f"none of the classes ({ranking})"
+
+
+class Predictor:
+    """A trained model that predicts images.
+
+    Example:
+        `predictor = Predictor.load("outputs/2026-01-31/12-00-00_fit")`, then `predictor("cat.jpg").label`.
+
+    Attributes:
+        classes: Names of the classes.
+        threshold: Probability below which a prediction is not accepted, or None.
+        origin: The checkpoint, or the exported folder.
+    """
+
+    def __init__(self, bundle: Bundle, *, device: str = "cpu", batch_size: int = 32, top_k: int = 5) -> None:
+        """Use a network and its description; for the arguments see `load`."""
+        for name, value in (("batch_size", batch_size), ("top_k", top_k)):
+            if value < 1:
+                raise ValueError(f"{name}={value} must be 1 or more")
+        try:
+            self.device = torch.device(device)
+            self.network = bundle.network.to(self.device)
+        except (RuntimeError, AssertionError) as error:  # torch's for an unknown and for an absent device
+            raise ValueError(f"device={device!r}: {first_line(error)}") from error
+        self.description = bundle.description
+        self.classes = bundle.description.classes
+        self.threshold = bundle.description.threshold
+        self.origin = bundle.origin
+        self.batch_size = batch_size
+        self.top_k = top_k
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "cpu", batch_size: int = 32, top_k: int = 5) -> "Predictor":
+        """Load a checkpoint, a run folder (its final checkpoint) or an exported folder; nothing in it is executed.
+
+        Args:
+            path: The file or folder.
+            device: Where the network computes, as torch names it.
+            batch_size: Images computed at once where there are several.
+            top_k: Length of `Prediction.top`, if there are as many classes.
+
+        Raises:
+            FileNotFoundError: There is no such file or folder, or no model in it.
+            ValueError: A file is damaged, or not one that this release writes; in one line.
+        """
+        return cls(read_bundle(path), device=device, batch_size=batch_size, top_k=top_k)
+
+    @overload
+    def __call__(self, images: ImageLike) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is a sequence too
+    @overload
+    def __call__(self, images: Sequence[ImageLike]) -> list[Prediction]: ...
+    def __call__(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
+        """Predict one image, or a list of images in their order.
+
+        An image is a path, the bytes of a file, a Pillow image, or RGB pixels uint8 (H, W, 3).
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: An image cannot be decoded; names the file.
+            TypeError: It is nothing that could be an image.
+        """
+        if not isinstance(images, list | tuple):
+            return self._predict([square(images, self.description.presize)])[0]  # type: ignore[arg-type]
+        predictions = []
+        with closing(self.stream(images)) as results:
+            for position, result in enumerate(results):
+                if isinstance(result, Exception):
+                    result.add_note(f"This was image {position} of {len(images)}.")
+                    raise result
+                predictions.append(result)
+        return predictions
+
+    def stream(self, images: Iterable[ImageLike]) -> Generator[Prediction | Exception, None, None]:
+        """Predict images one after the other, in their order; an image that cannot be read yields its error.
+
+        Threads decode the next images while the network computes; no more than three batches are held in memory.
+        """
+        waiting: deque[Future[Tensor]] = deque()
+        remaining = iter(images)
+        pool = ThreadPoolExecutor(min(MAX_THREADS, cores.available()), thread_name_prefix="decode")
+        try:
+            while True:
+                for image in islice(remaining, 2 * self.batch_size - len(waiting)):
+                    waiting.append(pool.submit(square, image, self.description.presize))
+                if not waiting:
+                    return
+                batch = [waiting.popleft() for _ in range(min(self.batch_size, len(waiting)))]
+                yield from self._finish(batch)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _finish(self, batch: list[Future[Tensor]]) -> list[Prediction | Exception]:
+        """Predict what could be decoded, and put the errors of the others in their places."""
+        errors = [future.exception() for future in batch]
+        squares = [future.result() for future, error in zip(batch, errors, strict=True) if error is None]
+        predictions = iter(self._predict(squares))
+        results: list[Prediction | Exception] = []
+        for error in errors:
+            if error is None:
+                results.append(next(predictions))
+            elif isinstance(error, IMAGE_ERRORS):
+                results.append(error)
+            else:
+                raise error
+        return results
+
+    def _predict(self, squares: list[Tensor]) -> list[Prediction]:
+        if not squares:
+            return []
+        with torch.inference_mode():
+            canvases = torch.stack(squares).to(self.device)
+            sides = torch.full((len(canvases),), float(self.description.presize.size), device=self.device)
+            logits = self.network(evaluate_images(canvases, sides, self.description.size))
+            probabilities = self.network.loss.probabilities(logits.float())
+            # Stable: of equal probabilities the first class wins, as in an evaluation.
+            values, indices = (x[:, : self.top_k] for x in probabilities.sort(dim=1, descending=True, stable=True))
+        rows = probabilities.cpu().numpy()
+        if not np.isfinite(rows).all():
+            raise ValueError(f"{self.origin}: the model's outputs are not finite: its weights are spoiled")
+        return [self._prediction(*row) for row in zip(rows, values.tolist(), indices.tolist(), strict=True)]
+
+    def _prediction(self, probabilities: NDArray[np.float32], values: list[float], indices: list[int]) -> Prediction:
+        top = tuple((self.classes[index], value) for index, value in zip(indices, values, strict=True))
+        label, probability = top[0]
+        accepted = self.threshold is None or probability >= self.threshold
+        return Prediction(label, probability, accepted, top, probabilities)
