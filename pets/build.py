@@ -1,7 +1,7 @@
 """From a checked configuration to the objects of a run."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ def data_module(cfg: DictConfig) -> PetsDataModule:
     """Return the data module of `cfg.data`, with its files in place, its labels read and its parts drawn."""
     settings = OmegaConf.masked_copy(cfg.data, [key for key in cfg.data if key != "root"])
     settings._set_parent(cfg)
+    settings._set_key("data")  # errors name it
     data: PetsDataModule = instantiate(settings)
     data.prepare_data()
     data.setup()
@@ -52,7 +53,7 @@ def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: An
         finder = [instantiate(cfg.lr_finder)] if cfg.lr_finder else []
         settings["callbacks"] = [*_members(cfg.callbacks), *finder]  # the finder starts from the head of HeadInit
     settings["plugins"] = [AtomicCheckpointIO(), *_plugins(cfg)]
-    settings["logger"] = [_logger(node, resumed_step) for node in cfg.logger.values() if node is not None]
+    settings["logger"] = [_logger(node, resumed_step) for node in _nodes(cfg.logger)]
     built: Trainer = instantiate(cfg.trainer, **(settings | replacements), _convert_="all")
     return built
 
@@ -75,11 +76,16 @@ def evaluation(cfg: DictConfig) -> Options:
 
 
 def _members(group: DictConfig) -> list[Any]:
-    """Instantiate the members of a group; null removes a member."""
+    return [instantiate(node) for node in _nodes(group)]
+
+
+def _nodes(group: DictConfig) -> Iterator[DictConfig]:
+    """Yield the members of a group; null removes a member."""
     for name, node in group.items():
-        if node is not None and not (isinstance(node, DictConfig) and "_target_" in node):
+        if isinstance(node, DictConfig) and "_target_" in node:
+            yield node
+        elif node is not None:
             raise ValueError(f"{group._get_full_key(name)}={node!r} is not allowed: null, or keys with a _target_")
-    return [instantiate(node) for node in group.values() if node is not None]
 
 
 def _check_processes(settings: DictConfig) -> None:

@@ -95,7 +95,10 @@ class Classifier(Network, LightningModule):
         return Prediction(batch.indices, self(batch.images).float(), batch.targets, batch.padding)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return self.make_optimizer(param_groups(self))
+        try:
+            return self.make_optimizer(param_groups(self))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"optimizer: {error}") from error
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.setdefault("pets", {}).update(self.spec())

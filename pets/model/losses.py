@@ -63,8 +63,8 @@ class CrossEntropy(Loss):
             raise ValueError(f"loss.label_smoothing={label_smoothing!r}: must be in [0, 1)")
         self.label_smoothing = label_smoothing
         weights = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
-        if weights is not None and not bool(((weights >= 0) & weights.isfinite()).all()):
-            raise ValueError(f"loss.class_weights={class_weights!r}: must be finite and not negative")
+        if weights is not None and not (bool(((weights >= 0) & weights.isfinite()).all()) and bool(weights.any())):
+            raise ValueError(f"loss.class_weights={class_weights!r}: must be finite, not negative and not all 0")
         # An option, kept in the spec; as a persistent buffer it would become a key of every state dict.
         self.register_buffer("class_weights", weights, persistent=False)
         self.class_weights: Tensor | None
