@@ -20,7 +20,9 @@ def test_console_in_full(make_from_counts: FromCounts) -> None:
     whole["tta"] = {"passes": 4, **compare(predictions, predictions)}
     whole["threshold"] = accepted(predictions, 0.5)
     said = console(Evaluation("valid", predictions, whole), Path("run/valid")).splitlines()
-    assert said[0].startswith("valid: 4 of 40 images wrong, error 10.0% (95% interval 4.0% to 23.1%), top-5 accuracy 100")
+    assert said[0].startswith(
+        "valid: 4 of 40 images wrong, error 10.0% (95% interval 4.0% to 23.1%), top-5 accuracy 100"
+    )
     assert said[1:] == [
         "  with 4 augmented passes: error 10.0% (95% interval 4.0% to 23.1%); "
         "0 predictions changed, 0 corrected, 0 spoiled",
