@@ -128,7 +128,7 @@ def _key(override: str) -> str:
 
 def _quoted(path: Path) -> str:
     """Return a path as a value of Hydra's grammar, whatever characters it has."""
-    text = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    text = str(path).replace("'", "\\'")
     return f"'{text}'"
 
 
