@@ -25,12 +25,16 @@ log = logging.getLogger("pets")
 
 PATHS = (
     "ckpt_path",
+    "source",
     "data.root",
     "data.source.path",
     "data.split.from",
     "data.exclude",
     "data.relabel",
     "check.predictions",
+    "predict.root",
+    "export.folder",
+    "export.metrics",
     "model.weights",
 )
 """Keys whose values are paths relative to the folder in which the command was typed."""

@@ -36,7 +36,7 @@ METRICS = (
 )
 
 RULES: dict[str, Rule] = {
-    "task": one_of("fit", "find_lr", "inspect", "evaluate", "check"),
+    "task": one_of("fit", "find_lr", "inspect", "evaluate", "predict", "export", "check"),
     "seed": integer(0, 2**32 - 1),
     "ckpt_path": TEXT.or_null(),
     "optimized_metric": one_of(*METRICS),
@@ -47,6 +47,17 @@ RULES: dict[str, Rule] = {
     "evaluate.top_losses": integer(1),
     "evaluate.precision": number(0.01, 1).or_null(),
     "evaluate.embedding": FLAG,
+    "source": TEXT.or_null(),
+    "predict.top_k": integer(1),
+    "predict.format": one_of("csv", "jsonl"),
+    "predict.batch_size": integer(1, 65_536),
+    "predict.device": TEXT.or_null(),
+    "predict.file_column": TEXT,
+    "predict.root": TEXT.or_null(),
+    "export.folder": TEXT,
+    "export.onnx": one_of("auto", True, False),
+    "export.metrics": TEXT.or_null(),
+    "export.licence": TEXT.or_null(),
     "check.max_distance": integer(0, 64),
     "check.min_side": integer(1),
     "check.max_side": integer(1),

@@ -63,8 +63,15 @@ def start(cfg: DictConfig, data: "PetsDataModule") -> None:
         _check_split(Path(cfg.ckpt_path).parent.parent / "splits.json", data)
     if HydraConfig.initialized():
         resume.remember(folder, HydraConfig.get().overrides.task)
-    write_text(folder / "config.yaml", yaml.safe_dump(plain(cfg), sort_keys=False))
+    write_config(cfg)
     data.write_manifest(folder / "splits.json")
+
+
+def write_config(cfg: DictConfig) -> None:
+    """Write config.yaml, the resolved configuration."""
+    folder = Path(cfg.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "config.yaml", yaml.safe_dump(plain(cfg), sort_keys=False))
 
 
 def _check_split(path: Path, data: "PetsDataModule") -> None:

@@ -104,12 +104,12 @@ class ImageFolder:
         )
 
 
-def list_images(root: str | Path, recursive: bool = True) -> Listing:
+def list_images(root: str | Path, recursive: bool = True, key: str = "data.root") -> Listing:
     """List the images of a folder in an order that does not depend on the file system.
 
     A file is an image if its suffix says so, even when it is empty or broken: opening it then reports the error with
     its path, instead of the file silently missing from the data. Files without such a suffix count by their content.
-    Links are followed, except into a folder that contains them.
+    Links are followed, except into a folder that contains them. Errors name `root` by its `key` in the configuration.
 
     Raises:
         FileNotFoundError: The folder does not exist or holds no image.
@@ -117,14 +117,14 @@ def list_images(root: str | Path, recursive: bool = True) -> Listing:
     """
     root = Path(root).expanduser()
     if not root.exists():
-        raise FileNotFoundError(f"data.root={root} does not exist")
+        raise FileNotFoundError(f"{key}={root} does not exist")
     if not root.is_dir():
-        raise NotADirectoryError(f"data.root={root} is not a folder")
+        raise NotADirectoryError(f"{key}={root} is not a folder")
     ignored: Counter[str] = Counter()
     files = tuple(sorted(_walk(str(root), "", recursive, frozenset(), ignored)))
     listing = Listing(files, dict(ignored))
     if not files:
-        raise FileNotFoundError(f"data.root={root} holds no image ({listing})")
+        raise FileNotFoundError(f"{key}={root} holds no image ({listing})")
     return listing
 
 

@@ -1,0 +1,97 @@
+"""Export a trained model as a folder that predicts on any machine."""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig
+
+from pets import run_folder
+from pets.deploy.bundle import Bundle, read_bundle
+from pets.deploy.export import export, missing_for_onnx
+from pets.deploy.model_card import model_card
+from pets.model.checkpoint import FINAL
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> None:
+    """Export the model of `ckpt_path` to `export.folder`.
+
+    Raises:
+        ValueError: `ckpt_path` is missing or holds no model of this release.
+        FileExistsError: The folder exists.
+        ModuleNotFoundError: `export.onnx=true` without the extra `onnx`.
+    """
+    if cfg.ckpt_path is None:
+        raise ValueError("task=export needs ckpt_path=, a checkpoint or the folder of a run")
+    onnx = decide_onnx(cfg.export.onnx)
+    bundle = read_bundle(cfg.ckpt_path)
+    trained = bundle.origin.parent.parent
+    metrics = read_metrics(cfg.export.metrics, bundle.origin)
+    if metrics and bundle.description.threshold is None:
+        bundle = with_threshold(bundle, metrics.get("valid/threshold"))
+    config_file = trained / "config.yaml"
+    config = yaml.safe_load(config_file.read_text(encoding="utf-8")) if config_file.is_file() else None
+    card = model_card(bundle.description, metrics=metrics, config=config, licence=cfg.export.licence, onnx=onnx)
+    run_folder.write_config(cfg)
+    differences = export(bundle, cfg.export.folder, card, onnx=onnx)
+    log.info(summary(Path(cfg.export.folder), differences))
+
+
+def decide_onnx(wanted: bool | str) -> bool:
+    """Return whether to write model.onnx: what is wanted, or for "auto" whether its packages are installed.
+
+    Raises:
+        ModuleNotFoundError: It is wanted and a package is missing.
+    """
+    missing = missing_for_onnx() if wanted else []
+    if not missing:
+        return bool(wanted)
+    says = f'model.onnx needs {", ".join(missing)}: pip install "pets[onnx]"'
+    if wanted is True:
+        raise ModuleNotFoundError(f"export.onnx=true: {says}")
+    log.info(f"no {says}")
+    return False
+
+
+def read_metrics(path: str | None, checkpoint: Path) -> dict[str, Any] | None:
+    """Read the metrics.json that measured a checkpoint: the one named, or that of its run if it is the final one.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not a metrics.json.
+    """
+    file = checkpoint.parent.parent / "metrics.json" if path is None else Path(path)
+    if path is None and not file.is_file():
+        return None
+    if path is None and checkpoint.name != FINAL.name:
+        log.warning(
+            f"{file} measured {FINAL.name}, not {checkpoint.name}, so the model card names no error; "
+            "export.metrics= names the metrics.json of a task=evaluate"
+        )
+        return None
+    try:
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"export.metrics={file}: is not JSON: {error}") from error
+    if not isinstance(metrics, dict) or not {"n", "split", "seed"} <= metrics.keys():
+        raise ValueError(f"export.metrics={file}: is not a metrics.json of this project")
+    return metrics
+
+
+def with_threshold(bundle: Bundle, threshold: float | None) -> Bundle:
+    """Return the bundle with the threshold that was chosen on the validation part."""
+    return bundle._replace(description=dataclasses.replace(bundle.description, threshold=threshold))
+
+
+def summary(folder: Path, differences: dict[str, float]) -> str:
+    """Return the console's lines: each file with its size and how far it is from the network."""
+    lines = [f"exported to {folder}"]
+    for path in sorted(folder.iterdir()):
+        agrees = f"  agrees with the network within {differences[path.name]:.0e}" if path.name in differences else ""
+        lines.append(f"  {path.name:<18} {path.stat().st_size / 1e6:>7.2f} MB{agrees}")
+    return "\n".join(lines)
