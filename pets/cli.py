@@ -113,9 +113,13 @@ def _start(cfg: DictConfig) -> float | None:
     """Import the task's module, and with it torch and Lightning, and run it."""
     task = import_module(f"pets.tasks.{cfg.task}")
     from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch.utilities import rank_zero_only
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
     from pets.isolation import isolated
+
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
+        log.setLevel(logging.WARNING)  # what the first process says is enough
 
     with isolated():
         _quiet_lightning()

@@ -15,7 +15,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     Lightning's own goes through the folder of temporary files, from where a move is a copy if that is another disk.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], **options: Any) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write a checkpoint.
 
         Raises:

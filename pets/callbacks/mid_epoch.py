@@ -31,12 +31,10 @@ class MidEpoch(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, PetsDataModule):
-            progress = trainer.fit_loop.epoch_loop.batch_progress
-            batches = 0 if progress.is_last_batch else progress.current.processed
-            checkpoint["start"] = {
-                "epoch": trainer.fit_loop.epoch_progress.current.processed,
-                "images": batches * data.batch_size,
-            }
+            epochs: Any = trainer.fit_loop.epoch_progress.current
+            batches: Any = trainer.fit_loop.epoch_loop.batch_progress
+            done = 0 if batches.is_last_batch else batches.current.processed
+            checkpoint["start"] = {"epoch": epochs.processed, "images": done * data.batch_size}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         data = getattr(trainer, "datamodule", None)
