@@ -16,18 +16,20 @@ def read_excluded(path: str | Path, files: Iterable[str]) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: There is no such CSV file.
-        ValueError: It has no column `file`, or names a file that the data do not have.
+        ValueError: It is no CSV file, has no column `file`, or names a file that the data do not have.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"data.exclude={path} does not exist or is not a file")
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        if "file" not in (reader.fieldnames or ()):
-            raise ValueError(
-                f"data.exclude={path} has no column 'file'; its columns: {examples(reader.fieldnames or ())}"
-            )
-        names = [row["file"] for row in reader]
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = list(reader.fieldnames or ())
+            names = [str(row.get("file") or "") for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"data.exclude={path} is no CSV file in UTF-8: {error}") from error
+    if "file" not in columns:
+        raise ValueError(f"data.exclude={path} has no column 'file'; its columns: {examples(columns)}")
     _check_known(f"data.exclude={path}", names, files)
     return dict.fromkeys(names, f"excluded by {path.name}")
 
