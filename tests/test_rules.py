@@ -11,8 +11,8 @@ from pets import allowed, rules
     [
         (allowed.integer(1), [1, 10**6], [0, 1.0, True, "1", None]),
         (allowed.integer(0, 3), [0, 3], [-1, 4]),
-        (allowed.number(0, 1), [0, 1, 0.5], [-0.1, 1.1, float("nan"), True, "0.5"]),
-        (allowed.positive(), [1e-9, 3], [0, -1, float("inf")]),
+        (allowed.number(0, 1), [0, 1, 0.5], [-0.1, 1.1, float("nan"), True, "0.5", 10**400]),
+        (allowed.positive(), [1e-9, 3], [0, -1, float("inf"), 10**400]),
         (allowed.between(0, 1), [0.2], [0, 1]),
         (allowed.one_of("a", "b"), ["a"], ["c", None, 1]),
         (allowed.FLAG, [True, False], [1, 0, "true"]),
