@@ -2,6 +2,9 @@
 
 import os
 
+MAX_WORKERS = 8
+"""Workers of a loader that nobody has asked for more."""
+
 
 def available() -> int:
     """Return the number of cores this process may use, which a scheduler may have made smaller than the machine's."""

@@ -1,6 +1,5 @@
 """The data of a run as Lightning wants them: from a source, a labeller and a split to loaders of batches."""
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -11,6 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
+from pets import cores
 from pets.data.batch import Batch
 from pets.data.contents import Contents, read_contents
 from pets.data.dataset import ImageDataset, Items, Sample, collate
@@ -22,7 +22,6 @@ from pets.data.sampler import PositionSampler, Start
 from pets.data.splits import Split, SplitRule, write_manifest
 
 Part = Literal["train", "valid", "test"]
-MAX_DEFAULT_WORKERS = 8
 
 
 class BatchTransform(Protocol):
@@ -239,9 +238,8 @@ class PetsDataModule(LightningDataModule):
         return self.trainer.global_rank, self.trainer.world_size
 
     def _default_workers(self) -> int:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         local_processes = 1 if self.trainer is None else self.trainer.num_devices
-        return min(MAX_DEFAULT_WORKERS, max(1, cores // local_processes))
+        return min(cores.MAX_WORKERS, max(1, cores.available() // local_processes))
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the shuffled and augmented training part."""

@@ -19,8 +19,6 @@ from pets.sweep.record import Job, read_job, write_job
 
 log = logging.getLogger("pets")
 
-MAX_WORKERS = 8
-
 
 def run(cfg: DictConfig, task: Callable[[DictConfig], float | None]) -> float | None:
     """Run one job of a sweep, unless its folder holds the result of the same overrides, and leave its record.
@@ -74,7 +72,7 @@ def jobs_at_once(launcher: DictConfig) -> int:
 
 def workers_per_job(n_cores: int, n_jobs: int) -> int:
     """Return the loader's workers of each of `n_jobs` jobs, whose main processes take a core each as well."""
-    return min(MAX_WORKERS, max(0, n_cores // n_jobs - 1))
+    return min(cores.MAX_WORKERS, max(0, n_cores // n_jobs - 1))
 
 
 def _share_cores(cfg: DictConfig, launcher: DictConfig) -> None:
