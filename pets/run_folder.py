@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.resolvers import oc
 
 from pets import resume
 from pets.data.splits import read_manifest
@@ -24,8 +25,15 @@ PACKAGES = ("pets", "torch", "torchvision", "lightning", "torchmetrics", "hydra-
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
-    """Return the resolved configuration as plain dictionaries, lists and scalars."""
-    container: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    """Return the resolved configuration as plain dictionaries, lists and scalars, for the records of a run.
+
+    A value from the environment stays the name of its variable, since it may be a secret.
+    """
+    OmegaConf.register_new_resolver("oc.env", lambda name, *default: f"${{oc.env:{name}}}", replace=True)
+    try:
+        container: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
     return container
 
 
@@ -85,6 +93,23 @@ def _check_split(path: Path, data: "PetsDataModule") -> None:
                 f"ckpt_path: {len(moved)} images have come to or left the part {part!r} since the run began, such as "
                 f"{moved[0]}; data.split.from={path} keeps the parts"
             )
+
+
+def facts(cfg: DictConfig, data: "PetsDataModule") -> dict[str, str]:
+    """Return what a person wants to know of a started run at a glance."""
+    split_hash = json.loads((Path(cfg.run_dir) / "splits.json").read_text(encoding="utf-8"))["hash"]
+    return {
+        "command": "python train.py " + " ".join(typed()),
+        "data": data.summary(),
+        "split": f"{cfg.data.split.method}, hash {split_hash[:12]}",
+        "seed": str(cfg.seed),
+        "versions": ", ".join(f"{package} {version(package)}" for package in PACKAGES),
+    }
+
+
+def typed() -> list[str]:
+    """Return the overrides of the command line; none for a run that Hydra did not start."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
 def finish(cfg: DictConfig, data: "PetsDataModule", metrics: Mapping[str, float], seconds: float) -> None:

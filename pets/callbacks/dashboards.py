@@ -1,7 +1,7 @@
 """What TensorBoard shows besides curves: the first batch, the throughput, a card with the configuration."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -16,7 +16,32 @@ from pets.evaluation.show import before_and_after
 from pets.rules import leaves
 
 HPARAM_GROUPS = ("seed", "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder")
+NOT_HPARAMS = ("_target_", "_partial_", "_convert_", "root")
+COPIES = ("data.batch_transform.", "data.seed", "model.loss.", "model.optimizer.")
+"""Keys whose value stands elsewhere too."""
+FIRST = (
+    "model.arch",
+    "recipe.base_lr",
+    "recipe.epochs",
+    "recipe.freeze_epochs",
+    "data.batch_size",
+    "augment.size",
+    "seed",
+)
+"""The HPARAMS table shows its first columns unasked: what the command line sets comes before these, the rest after."""
 HPARAM_METRICS = ("valid/error_rate", "valid/loss", "valid/accuracy", "valid/accuracy_macro", "train/loss_epoch")
+LAYOUT = {
+    "1 learning": {
+        "loss": ["Multiline", ["train/loss", "train/loss_epoch", "valid/loss"]],
+        "error rate": ["Multiline", ["valid/error_rate"]],
+    },
+    "2 schedule": {
+        "learning rate of each layer group": ["Multiline", ["lr/early", "lr/late", "lr/head"]],
+        "momentum": ["Multiline", ["momentum/head"]],
+    },
+    "3 speed": {"images a second": ["Multiline", ["speed/images_per_second"]]},
+}
+"""The page CUSTOM SCALARS: what belongs together, in one chart."""
 
 
 def writers(loggers: Iterable[Logger]) -> list[SummaryWriter]:
@@ -25,25 +50,42 @@ def writers(loggers: Iterable[Logger]) -> list[SummaryWriter]:
     return [board for board in boards if isinstance(board, SummaryWriter)]
 
 
-def log_card(loggers: Iterable[Logger], config: Mapping[str, Any]) -> None:
-    """Write the configuration as text and open the run's one HPARAMS session.
+def log_card(
+    loggers: Iterable[Logger], config: Mapping[str, Any], facts: Mapping[str, str], overrides: Sequence[str] = ()
+) -> None:
+    """Write what the run is: a card of facts, the configuration, the layout of charts, the run's one HPARAMS session.
 
     The session names the metrics it will find among the scalars and writes none itself, so that no curve starts with a
     made-up value.
+
+    Args:
+        loggers: The trainer's loggers.
+        config: The resolved configuration.
+        facts: Lines of the card.
+        overrides: What was typed, `key=value` each.
     """
+    card = "\n".join(["| | |", "|---|---|", *(f"| {name} | {fact} |" for name, fact in facts.items())])
     text = yaml.safe_dump(dict(config), sort_keys=False)
-    params = {
-        key: value for key, value in leaves(config) if key.split(".")[0] in HPARAM_GROUPS and _is_hparam(key, value)
-    }
+    params = hyperparameters(config, [override.split("=")[0].lstrip("+") for override in overrides])
     for writer in writers(loggers):
-        writer.add_text("run/config", "\n".join(f"    {line}" for line in text.splitlines()), 0)
+        writer.add_text("run/1_card", card, 0)
+        writer.add_text("run/2_config", "\n".join(f"    {line}" for line in text.splitlines()), 0)
+        writer.add_custom_scalars(LAYOUT)  # type: ignore[no-untyped-call]
         for summary in hparams(params, dict.fromkeys(HPARAM_METRICS, 0.0)):  # type: ignore[no-untyped-call]
             writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
 
-def _is_hparam(key: str, value: Any) -> bool:
-    """Tell whether a value can differ between runs: not a class, a path or a list."""
-    return isinstance(value, bool | int | float | str) and not key.endswith(("_target_", "_partial_", "root"))
+def hyperparameters(config: Mapping[str, Any], typed: Sequence[str]) -> dict[str, Any]:
+    """Return what can differ between runs by dotted key, what was typed first; no class, path, list or copy."""
+    params = {
+        key: value
+        for key, value in leaves(config)
+        if key.split(".")[0] in HPARAM_GROUPS
+        and isinstance(value, bool | int | float | str)
+        and not key.endswith(NOT_HPARAMS)
+        and not key.startswith(COPIES)
+    }
+    return {key: params[key] for key in dict.fromkeys([*typed, *FIRST, *params]) if key in params}
 
 
 class Dashboards(Callback):

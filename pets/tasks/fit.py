@@ -33,7 +33,7 @@ def run(cfg: DictConfig) -> float:
         if trainer.is_global_zero:
             run_folder.start(cfg, data)
             if not in_place:
-                log_card(trainer.loggers, run_folder.plain(cfg))
+                log_card(trainer.loggers, run_folder.plain(cfg), run_folder.facts(cfg, data), run_folder.typed())
         return _fit(cfg, trainer, model, data)
 
 
