@@ -31,7 +31,7 @@ def arguments(argv: list[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: There is no run to go on with.
-        ValueError: Several runs are asked for at once.
+        ValueError: Several runs are asked for at once, or the command of the run names code that is not typed now.
     """
     typed = {_key(text): text.partition("=")[2] for text in argv[1:] if "=" in text}
     value = _unquoted(typed.get("ckpt_path", ""))
@@ -42,15 +42,37 @@ def arguments(argv: list[str]) -> list[str]:
     folder = _folder(value, typed.get("hydra.run.dir"))
     given = [text for text in argv[1:] if _key(text) not in ("ckpt_path", "hydra.run.dir")]
     started = [text for text in read_command(folder) if _key(text) not in {"ckpt_path", *map(_key, given)}]
+    for text in started:
+        if "_target_" in text or "searchpath" in text:
+            raise ValueError(f"{folder / COMMAND} has {text!r}, which names code to run: type it again to allow it")
     # Hydra would write the folder's record of the command anew while it is not yet known whether the run can go on.
     own = [f"hydra.run.dir={_quoted(folder)}", f"ckpt_path={_quoted(folder / LAST)}", "hydra.output_subdir=null"]
     return [argv[0], *started, *given, *own]
 
 
 def read_command(folder: Path) -> list[str]:
-    """Return the overrides that started the run of a folder."""
+    """Return the overrides that started the run of a folder.
+
+    Raises:
+        ValueError: They are no list of texts.
+    """
     path = folder / COMMAND
-    return list(yaml.safe_load(path.read_text(encoding="utf-8")) or []) if path.is_file() else []
+    command = (read_yaml(path) if path.is_file() else None) or []
+    if not isinstance(command, list) or not all(isinstance(text, str) for text in command):
+        raise ValueError(f"{path} is not a list of overrides")
+    return command
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a file of plain values.
+
+    Raises:
+        ValueError: It is not YAML, or holds something else than plain values.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not plain YAML: {str(error).splitlines()[0]}") from error
 
 
 def remember(folder: Path, command: Iterable[str]) -> None:
@@ -75,7 +97,9 @@ def check(cfg: DictConfig, command: Iterable[str]) -> None:
     folder = Path(cfg.ckpt_path).parent.parent
     if not (folder / CONFIG).is_file():
         return
-    saved = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    saved = read_yaml(folder / CONFIG)
+    if not isinstance(saved, Mapping):
+        raise ValueError(f"{folder / CONFIG} is not the configuration of a run")
     already = set(read_command(folder))
     typed = [_key(text) for text in command if text not in already]
     changed = list(differences(saved, cfg))

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from pets.data.batch import Batch
 from pets.evaluation.tables import write_csv
+from pets.model.weights import first_line
 
 if TYPE_CHECKING:
     from pets.model.classifier import Classifier
@@ -93,10 +94,17 @@ class Predictions:
 
         Raises:
             FileNotFoundError: If the folder holds no `predictions.npz`.
+            ValueError: If it is damaged, or holds something else than such arrays.
         """
-        with np.load(folder / NPZ_NAME, allow_pickle=False) as arrays:
-            columns = {field.name: arrays[field.name] for field in fields(cls)}
-        return cls(**columns | {"classes": tuple(columns["classes"].tolist())})
+        path = folder / NPZ_NAME
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                columns = {field.name: arrays[field.name] for field in fields(cls)}
+            return cls(**columns | {"classes": tuple(columns["classes"].tolist())})
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # a damaged archive fails in any way
+            raise ValueError(f"{path}: cannot be read as predictions: {first_line(error)}") from error
 
 
 def infer(

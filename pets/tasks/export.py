@@ -6,10 +6,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig
 
-from pets import run_folder
+from pets import resume, run_folder
 from pets.deploy.bundle import Bundle, read_bundle
 from pets.deploy.export import export, missing_for_onnx
 from pets.deploy.model_card import model_card
@@ -35,7 +34,7 @@ def run(cfg: DictConfig) -> None:
     if metrics and bundle.description.threshold is None:
         bundle = with_threshold(bundle, metrics.get("valid/threshold"))
     config_file = trained / "config.yaml"
-    config = yaml.safe_load(config_file.read_text(encoding="utf-8")) if config_file.is_file() else None
+    config = resume.read_yaml(config_file) if config_file.is_file() else None
     card = model_card(bundle.description, metrics=metrics, config=config, licence=cfg.export.licence, onnx=onnx)
     run_folder.write_config(cfg)
     differences = export(bundle, cfg.export.folder, card, onnx=onnx)
