@@ -1,6 +1,5 @@
 """A job of a sweep: done once, given its share of the machine; when it fails, the others go on."""
 
-import gc
 import logging
 import math
 import os
@@ -50,7 +49,7 @@ def run(cfg: DictConfig, task: Callable[[DictConfig], float | None]) -> float | 
     started = time.perf_counter()
     value = problem = None
     try:
-        _refuse_subprocesses(cfg)
+        _refuse_processes(cfg)
         _share_cores(cfg, hydra.launcher)
         value = task(cfg)
     except Exception as error:
@@ -59,7 +58,6 @@ def run(cfg: DictConfig, task: Callable[[DictConfig], float | None]) -> float | 
     if os.environ.get("SLURM_PROCID", "0") == "0":
         seconds = round(time.perf_counter() - started, 1)
         write_job(folder, Job(overrides, cfg.optimized_metric, value, seconds, problem))
-    _free_memory()
     return math.nan if problem else value
 
 
@@ -82,20 +80,21 @@ def _share_cores(cfg: DictConfig, launcher: DictConfig) -> None:
         cfg.data.num_workers = workers_per_job(cores.available(), jobs)
 
 
-def _refuse_subprocesses(cfg: DictConfig) -> None:
-    """Refuse strategies whose processes are started by the command line: with -m each would be the whole sweep.
+def _refuse_processes(cfg: DictConfig) -> None:
+    """Refuse the ways to several processes that a sweep cannot take.
+
+    Lightning starts the others by the command line, which with -m is the whole sweep, or forks them, which hangs once
+    torch has computed in this process.
 
     Raises:
-        ValueError: Several devices, a strategy that starts them so, and no scheduler that has started them already.
+        ValueError: Several devices, neither spawned nor started by SLURM.
     """
     devices, strategy = OmegaConf.to_container(cfg.trainer)["devices"], str(cfg.trainer.strategy)  # type: ignore
     one = devices == 1 or (isinstance(devices, list) and len(devices) == 1)
-    forks = any(word in strategy for word in ("spawn", "fork"))
-    if not (one or forks or int(os.environ.get("SLURM_NTASKS", "1")) > 1):
+    if not (one or "spawn" in strategy or int(os.environ.get("SLURM_NTASKS", "1")) > 1):
         raise ValueError(
-            f"trainer.devices={devices} with trainer.strategy={strategy} in a sweep: every process would start "
-            "the sweep again; use hydra/launcher=submitit_slurm, or "
-            "trainer.strategy=ddp_fork_find_unused_parameters_true"
+            f"trainer.devices={devices} with trainer.strategy={strategy} in a sweep: every process would start the sweep "
+            "again; use hydra/launcher=slurm, or trainer.strategy=ddp_spawn_find_unused_parameters_true"
         )
 
 
@@ -117,11 +116,3 @@ def _report(error: Exception, line: str) -> None:
         print(f"error: {line}", file=sys.stderr)
     else:
         log.error(line, exc_info=error)
-
-
-def _free_memory() -> None:
-    """Give the memory of this job's model to the next job in this process."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()

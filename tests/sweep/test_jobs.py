@@ -131,7 +131,8 @@ def test_workers_are_chosen_for_the_person_who_has_not(
     [
         (["trainer=ddp_cpu"], {}, True),
         (["trainer=ddp"], {}, True),
-        (["trainer=ddp_cpu", "trainer.strategy=ddp_fork_find_unused_parameters_true"], {}, False),
+        (["trainer=ddp_cpu", "trainer.strategy=ddp_fork_find_unused_parameters_true"], {}, True),
+        (["trainer=ddp_cpu", "trainer.strategy=ddp_spawn_find_unused_parameters_true"], {}, False),
         (["trainer=ddp_cpu"], {"SLURM_NTASKS": "2"}, False),
         (["trainer.devices=[1]"], {}, False),
         ([], {}, False),
@@ -152,7 +153,7 @@ def test_ddp_that_would_start_the_sweep_again_is_refused(
     assert record is not None
     assert (record.error is not None) == refused
     if record.error:
-        assert "trainer.strategy=ddp_fork" in record.error
+        assert "trainer.strategy=ddp_spawn" in record.error
 
 
 def test_one_process_of_a_slurm_job_writes_the_record(
