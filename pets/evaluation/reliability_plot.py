@@ -31,7 +31,7 @@ def _draw_diagram(axes: Axes, bins: list[Bin]) -> None:
     axes.plot([], [], "o-", color=ACCENT, markersize=5, linewidth=1.2, label="accuracy of a bin, 95% interval")
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="accuracy")
     axes.grid(color=GRID)
-    axes.legend(loc="lower right")
+    axes.legend(loc="best")
 
 
 def _draw_counts(axes: Axes, bins: list[Bin]) -> None:
