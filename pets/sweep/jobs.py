@@ -2,6 +2,7 @@
 
 import logging
 import math
+import multiprocessing
 import os
 import shutil
 import sys
@@ -51,6 +52,7 @@ def run(cfg: DictConfig, task: Callable[[DictConfig], float | None]) -> float | 
     try:
         _refuse_processes(cfg)
         _share_cores(cfg, hydra.launcher)
+        _let_loaders_start_workers()
         value = task(cfg)
     except Exception as error:
         problem = explain(error) if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {explain(error)}"
@@ -78,6 +80,12 @@ def _share_cores(cfg: DictConfig, launcher: DictConfig) -> None:
     jobs = jobs_at_once(launcher)
     if jobs > 1 and cfg.data.num_workers is None:
         cfg.data.num_workers = workers_per_job(cores.available(), jobs)
+
+
+def _let_loaders_start_workers() -> None:
+    """Start processes in the platform's way: joblib's, the default inside its jobs, starts none but its own."""
+    if multiprocessing.get_start_method(allow_none=True) == "loky":
+        multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
 
 
 def _refuse_processes(cfg: DictConfig) -> None:

@@ -61,7 +61,7 @@ def test_another_sweep_in_the_same_folder_is_refused(train: Train, tmp_path: Pat
 )
 def test_launchers_run_jobs_side_by_side(launcher: str, plugin: str, train: Train, tmp_path: Path) -> None:
     pytest.importorskip(f"hydra_plugins.{plugin}")
-    settings = ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else ["data.num_workers=0"]
+    settings = ["data.num_workers=1", *["hydra.launcher.n_jobs=2"] * (launcher == "joblib")]
     done = train(f"hydra/launcher={launcher}", *settings, "recipe.base_lr=0.01,-1", "hydra.sweep.dir=sweep")
     assert done.returncode == 1, done.stderr
     good, bad = rows(tmp_path / "sweep")
