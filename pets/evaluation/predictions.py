@@ -98,7 +98,8 @@ class Predictions:
         """
         path = folder / NPZ_NAME
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            # np.load forgets to close what is no archive.
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 columns = {field.name: arrays[field.name] for field in fields(cls)}
             return cls(**columns | {"classes": tuple(columns["classes"].tolist())})
         except FileNotFoundError:

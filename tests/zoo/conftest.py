@@ -3,12 +3,15 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 
+from pets import cli
 from pets.augment.batch import BatchTransform
 from pets.data.datamodule import PetsDataModule
 from pets.data.files import ImageFolder
@@ -85,3 +88,17 @@ def _meet(data: PetsDataModule, part: str) -> list[int]:
         assert bool(((images >= 0) & (images <= 1)).all())
         items += batch.indices.tolist()
     return items
+
+
+@pytest.fixture
+def start(tiny_config: Callable[..., DictConfig]) -> Iterator[Callable[..., None]]:
+    """A function of overrides that starts a run as the command line does."""
+
+    def run(*overrides: str) -> None:
+        cfg = tiny_config("recipe.freeze_epochs=0", "trainer.limit_train_batches=1", *overrides)
+        hydra = {"mode": None, "overrides": {"task": []}, "runtime": {"cwd": str(Path.cwd())}}
+        HydraConfig.instance().cfg = OmegaConf.create({"hydra": hydra})
+        cli.run(cfg)
+
+    yield run
+    HydraConfig.instance().cfg = None

@@ -1,12 +1,8 @@
 """Settings whose type and range are right and that fail all the same: one line that names the key, no traceback."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-
-from pets import cli
 
 BROKEN: dict[str, tuple[list[str], str]] = {
     "unknown accelerator": (["trainer.accelerator=banana"], "trainer: "),
@@ -61,20 +57,6 @@ BROKEN: dict[str, tuple[list[str], str]] = {
     "checkpoint that is none": (["ckpt_path=/etc/passwd"], "/etc/passwd"),
     "interpolation of nothing": (["data.root='${gone}'"], "gone"),
 }
-
-
-@pytest.fixture
-def start(tiny_config: Callable[..., DictConfig]) -> Iterator[Callable[..., None]]:
-    """A function of overrides that starts a run as the command line does."""
-
-    def run(*overrides: str) -> None:
-        cfg = tiny_config("recipe.freeze_epochs=0", "trainer.limit_train_batches=1", *overrides)
-        cli.run(cfg)
-
-    hydra = {"mode": None, "overrides": {"task": []}, "runtime": {"cwd": "/nowhere"}}
-    HydraConfig.instance().cfg = OmegaConf.create({"hydra": hydra})
-    yield run
-    HydraConfig.instance().cfg = None
 
 
 @pytest.mark.parametrize("kind", BROKEN)
