@@ -42,6 +42,8 @@ def read_bundle(path: str | Path) -> Bundle:
         description = read_description(path)
         return Bundle(build(description, read_state_dict(path / WEIGHTS), str(path)), description, path)
     checkpoint = read_checkpoint(path)
+    if not isinstance(checkpoint.weights, Mapping):
+        raise ValueError(f"{checkpoint.path}: is not a checkpoint that task=fit wrote")
     description = _describe(checkpoint.spec, checkpoint.data, checkpoint.path)
     return Bundle(build(description, checkpoint.weights, str(checkpoint.path)), description, checkpoint.path)
 
@@ -63,11 +65,11 @@ def build(description: Description, weights: Mapping[str, Tensor], origin: str) 
     except ValueError as error:
         raise ValueError(f"{origin}: {error}") from error
     described = {name: _kind(tensor, "cpu") for name, tensor in network.state_dict().items()}
-    given = {name: _kind(tensor, tensor.device.type) for name, tensor in weights.items()}
+    given = {name: _kind(tensor) for name, tensor in weights.items()}
     for name in chain(described, given):
         if described.get(name) != given.get(name):
             raise ValueError(
-                f"{origin}: the tensor {name[:200]!r} is {given.get(name, 'missing')}, "
+                f"{origin}: the tensor {str(name)[:200]!r} is {given.get(name, 'missing')}, "
                 f"the description says {described.get(name, 'none')}"
             )
     _check_statistics(description, weights, origin)
@@ -89,8 +91,11 @@ def _describe(spec: object, data: object, path: Path) -> Description:
     return Description.from_values({**spec, **treatment, "threshold": None, "pets_version": version("pets")}, path)
 
 
-def _kind(tensor: Tensor, device: str) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)} {tensor.layout} {device}"
+def _kind(value: object, device: str | None = None) -> str:
+    """Return all that must agree between a described tensor, which will be on `device`, and the one in a file."""
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)} {value.layout} {device or value.device}"
 
 
 def _check_statistics(description: Description, weights: Mapping[str, Tensor], origin: str) -> None:

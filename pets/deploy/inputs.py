@@ -34,7 +34,7 @@ def pixels(image: ImageLike) -> Tensor:
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ValueError(f"an array must be uint8 (H, W, 3), not {image.dtype} {image.shape}")
-        return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+        return torch.from_numpy(np.array(image, order="C")).permute(2, 0, 1)
     raise TypeError(f"an image must be a path, bytes, a Pillow image or an array, not {type(image).__name__}")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pets.deploy.description import Description
-from pets.deploy.snippets import snippet
+from pets.deploy.snippets import onnx_snippet, torch_snippet
 from pets.evaluation.intervals import wilson
 
 DATA = {
@@ -44,7 +44,7 @@ def model_card(
     front = ["---", *([f"license: {licence}"] if licence else []), "library_name: pets", "tags: [image-classification]"]
     body = [f"# {arch} for {n} classes", _facts(description)]
     body += [f"## {title}\n\n{text}" for title, text in sections.items()]
-    return "\n".join([*front, "---", ""]) + "\n\n".join(body) + "\n"
+    return "\n".join([*front, "---", "", ""]) + "\n\n".join(body) + "\n"
 
 
 def _facts(description: Description) -> str:
@@ -110,12 +110,16 @@ def _use(description: Description, onnx: bool) -> str:
     parts = [
         "With the package `pets` (it opens model.json and model.safetensors only, and executes nothing in them):",
         _code('from pets import Predictor\n\npredictor = Predictor.load(".")\nprint(predictor("photo.jpg"))\n'),
-        "With torch, NumPy and Pillow. `torch.export.load` may unpickle what it is given: this model.pt2 holds no "
-        "pickle, but load none from people whom you do not trust.",
-        _code(snippet(description, "torch")),
+        "With torch and torchvision. `torch.export.load` may unpickle what it is given. This model.pt2 holds none, "
+        "but load none from people whom you do not trust.",
+        _code(torch_snippet(description)),
     ]
     if onnx:
-        parts += ["With onnxruntime, NumPy and Pillow:", _code(snippet(description, "onnxruntime"))]
+        parts.append(
+            "With onnxruntime, NumPy and Pillow, whose resize rounds some pixels to the neighbouring grey level: "
+            "probabilities differ in the third decimal."
+        )
+        parts.append(_code(onnx_snippet(description)))
     return "\n\n".join(parts)
 
 

@@ -38,9 +38,9 @@ class Program(nn.Module):
 def resize_weights(given: int, wanted: int) -> tuple[NDArray[np.floating], int]:
     """Return whole numbers (wanted, given) and the bits b: 2^b times the weights of an antialiased bilinear resize.
 
-    Pillow's arithmetic for uint8, which torch's kernel shares: triangle filter, 16-bit weights, and a sum rounded to a
-    grey level after each of the two directions. Sums of whole numbers below 2^24 are exact in float32 in any order;
-    strong reductions have larger ones and get float64.
+    The arithmetic of torch's kernel for uint8: triangle filter, 16-bit weights, and a sum rounded to a grey level after
+    each of the two directions. Sums of whole numbers below 2^24 are exact in float32 in any order; strong reductions
+    have larger ones and get float64.
 
     Args:
         given: Side of the input in pixels.

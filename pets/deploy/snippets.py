@@ -2,53 +2,84 @@
 
 from pets.deploy.description import Description
 
-_OPENING = """\
+_TORCH = """\
 import json
 
 import numpy as np
-import {package}
+import torch
 from PIL import Image, ImageOps
+from torchvision.transforms.v2 import functional as F
 
-image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
+image = F.pil_to_tensor(ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB"))
+height, width = image.shape[1:]
 {square}
-images = np.array(square).transpose(2, 0, 1)[None]  # uint8 (1, 3, {size}, {size})
-{run}
+program = torch.export.load("model.pt2").module()
+probabilities = program(torch.as_tensor(square)[None])[0].detach()
 classes = json.load(open("model.json", encoding="utf-8"))["classes"]
 best = probabilities.argmax()
 print(classes[best], float(probabilities[best]))
 """
-_SQUARE = {
+_TORCH_SQUARE = {
     "crop": """\
-side = min(image.size)
-left, top = (image.width - side) // 2, (image.height - side) // 2
+side = min(height, width)
+top, left = (height - side) // 2, (width - side) // 2
+square = F.resize(image[:, top : top + side, left : left + side], [{size}, {size}], antialias=True)""",
+    "squish": """\
+square = F.resize(image, [{size}, {size}], antialias=True)""",
+    "pad": """\
+scale = {size} / max(height, width)
+height, width = max(1, round(height * scale)), max(1, round(width * scale))
+small = F.resize(image, [height, width], antialias=True)
+top, left = ({size} - height) // 2, ({size} - width) // 2
+square = np.pad(small, ((0, 0), (top, {size} - height - top), (left, {size} - width - left)), mode="symmetric")""",
+}
+_ONNX = """\
+import json
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
+width, height = image.size
+{square}
+session = onnxruntime.InferenceSession("model.onnx")
+images = np.asarray(square).transpose(2, 0, 1)[None]
+probabilities = session.run(None, {{"images": images}})[0][0]
+classes = json.load(open("model.json", encoding="utf-8"))["classes"]
+best = probabilities.argmax()
+print(classes[best], float(probabilities[best]))
+"""
+_ONNX_SQUARE = {
+    "crop": """\
+side = min(width, height)
+left, top = (width - side) // 2, (height - side) // 2
 square = image.crop((left, top, left + side, top + side)).resize(({size}, {size}), Image.Resampling.BILINEAR)""",
     "squish": """\
 square = image.resize(({size}, {size}), Image.Resampling.BILINEAR)""",
     "pad": """\
-scale = {size} / max(image.size)
-width, height = (max(1, round(side * scale)) for side in image.size)
-small = np.array(image.resize((width, height), Image.Resampling.BILINEAR))
+scale = {size} / max(width, height)
+width, height = max(1, round(width * scale)), max(1, round(height * scale))
+small = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 left, top = ({size} - width) // 2, ({size} - height) // 2
-margins = (top, {size} - height - top), (left, {size} - width - left), (0, 0)
-square = np.pad(small, margins, mode="symmetric")""",
-}
-_RUN = {
-    "torch": """\
-program = torch.export.load("model.pt2").module()
-probabilities = program(torch.from_numpy(images))[0].detach()""",
-    "onnxruntime": """\
-session = onnxruntime.InferenceSession("model.onnx")
-probabilities = session.run(None, {"images": images})[0][0]""",
+square = np.pad(small, ((top, {size} - height - top), (left, {size} - width - left), (0, 0)), mode="symmetric")""",
 }
 
 
-def snippet(description: Description, package: str) -> str:
-    """Return a program that predicts `photo.jpg` in the exported folder with NumPy, Pillow and one more package.
+def torch_snippet(description: Description) -> str:
+    """Return a program that predicts `photo.jpg` by model.pt2 with torch, torchvision and what they need."""
+    return _fill(_TORCH, _TORCH_SQUARE, description)
 
-    Args:
-        description: Of the exported model, whose presizing the program repeats.
-        package: `torch`, for model.pt2, or `onnxruntime`, for model.onnx.
+
+def onnx_snippet(description: Description) -> str:
+    """Return a program that predicts `photo.jpg` by model.onnx with onnxruntime, NumPy and Pillow.
+
+    Pillow's resize rounds some pixels to the neighbouring grey level, so probabilities differ in the third decimal.
     """
-    size, method = description.presize.size, description.presize.method
-    square = _SQUARE[method].format(size=size)
-    return _OPENING.format(package=package, square=square, size=size, run=_RUN[package])
+    return _fill(_ONNX, _ONNX_SQUARE, description)
+
+
+def _fill(program: str, squares: dict[str, str], description: Description) -> str:
+    square = squares[description.presize.method].format(size=description.presize.size)
+    filled = program.format(square=square)
+    return filled if "np." in filled else filled.replace("import numpy as np\n", "")

@@ -1,0 +1,156 @@
+"""An exported folder is whole or not there, holds no pickle, and predicts the same by each of its files."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pets import Predictor
+from pets.data.presize import Presize
+from pets.deploy import export as module
+from pets.deploy.bundle import read_bundle
+from pets.deploy.export import TOLERANCE, export, missing_for_onnx
+from pets.deploy.inputs import square
+from pets.deploy.snippets import onnx_snippet, torch_snippet
+from tests.deploy.conftest import SIDE, export_folder, requires_onnx, save_checkpoint
+
+FILES = {"README.md", "model.json", "model.pt2", "model.safetensors"}
+PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+def test_the_folder_is_complete(exported: Path) -> None:
+    onnx = set() if missing_for_onnx() else {"model.onnx"}
+    assert {path.name for path in exported.iterdir()} == FILES | onnx
+    assert [path.name for path in exported.parent.iterdir()] == [exported.name]
+
+
+def test_no_file_holds_pickled_objects(exported: Path) -> None:
+    with zipfile.ZipFile(exported / "model.pt2") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    for name, data in members.items():
+        assert not name.endswith(".pkl")
+        assert not data.startswith(b"PK"), name
+        if "/weights/weight_" not in name and "/constants/" not in name:
+            assert not data.startswith(PICKLES), name
+    assert not zipfile.is_zipfile(exported / "model.safetensors")
+
+
+def test_an_existing_folder_is_never_touched(exported: Path, tmp_path: Path) -> None:
+    bundle = read_bundle(exported)
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"^export.folder=.* exists and is never overwritten"):
+        export(bundle, tmp_path, "card", onnx=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_interrupted_export_leaves_nothing(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "export_program", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        export(read_bundle(exported), tmp_path / "model", "card", onnx=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_predict_something_else_are_not_shipped(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_program_runner", lambda path: lambda images: torch.full((3, 3), 1 / 3))
+    with pytest.raises(ValueError, match=r"^model.pt2 differs from the network by "):
+        export(read_bundle(exported), tmp_path / "model", "card", onnx=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_architecture_that_cannot_be_traced_is_named(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = read_bundle(exported)
+    monkeypatch.setattr(bundle.network, "forward", lambda images: images.numpy())
+    with pytest.raises(ValueError, match=r"^model.arch=resnet18: torch.export cannot express it: "):
+        module.export_program(bundle)
+
+
+def compare(checkpoint: Path, folder: Path, photos: list[Path]) -> None:
+    """Assert that the checkpoint, the exported folder, the program and the ONNX file give the same probabilities."""
+    predictor = Predictor.load(checkpoint)
+    wanted = np.stack([prediction.probabilities for prediction in predictor(photos)])
+    images = torch.stack([square(photo, predictor.description.presize) for photo in photos])
+    found = {
+        "folder": np.stack([prediction.probabilities for prediction in Predictor.load(folder)(photos)]),
+        "program": torch.export.load(folder / "model.pt2").module()(images).detach().numpy(),
+    }
+    if not missing_for_onnx():
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+        found["onnx"] = session.run(["probabilities"], {"images": images.numpy()})[0]
+    for name, given in found.items():
+        assert np.abs(given - wanted).max() < TOLERANCE, name
+    assert np.ptp(wanted, axis=0).max() > 1e-3  # the photographs are told apart at all
+
+
+def test_every_form_agrees(run_dir: Path, exported: Path, tiny_pets: Path) -> None:
+    compare(run_dir, exported, sorted(tiny_pets.glob("*.jpg"))[::5])
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "tf_efficientnet_lite0"])
+def test_every_form_agrees_on_photographs(arch: str, real_data: Path, tmp_path: Path) -> None:
+    options: dict[str, object] = {"head": {"kind": "linear"}}
+    if arch != "resnet18":
+        pytest.importorskip("timm")
+        options |= {"source": "timm", "weights": str(real_data / "weights" / f"{arch}.pt")}
+    save_checkpoint(tmp_path / "last.ckpt", arch, presize=Presize(96), **options)
+    folder = export_folder(tmp_path / "last.ckpt", tmp_path / "model", onnx=not missing_for_onnx())
+    photos = sorted((real_data / "data" / "pets37x10").rglob("*.jpg"))[::40]
+    assert len(photos) > 5
+    compare(tmp_path / "last.ckpt", folder, photos)
+
+
+BLOCK = "import sys; sys.modules.update(dict.fromkeys({blocked!r}.split()))\n"
+
+
+@pytest.fixture(scope="module", params=["crop", "pad", "squish"])
+def folder(request: pytest.FixtureRequest, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported folder for each way of presizing."""
+    if request.param == "crop":
+        return exported
+    root = tmp_path_factory.mktemp(request.param)
+    save_checkpoint(root / "last.ckpt", presize=Presize(SIDE, request.param))
+    return export_folder(root / "last.ckpt", root / "model", onnx=not missing_for_onnx())
+
+
+def run_snippet(code: str, blocked: str, folder: Path, photo: Path) -> tuple[str, float]:
+    """Check that the card of a folder shows a program; return what it prints where some packages are missing."""
+    assert len([line for line in code.splitlines() if line]) <= 20
+    assert f"```python\n{code}```" in (folder / "README.md").read_text()
+    code = BLOCK.format(blocked=blocked) + code.replace('"photo.jpg"', repr(str(photo)))
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    label, probability = done.stdout.rsplit(maxsplit=1)
+    return label, float(probability)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    noise = np.random.default_rng(0).integers(0, 256, (81, 120, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((203, 100)).save(tmp_path / "photo.jpg")
+    return tmp_path / "photo.jpg"
+
+
+def test_the_documented_program_for_torch_needs_torch_and_torchvision_only(folder: Path, photo: Path) -> None:
+    code = torch_snippet(read_bundle(folder).description)
+    found = run_snippet(code, "pets safetensors lightning hydra omegaconf timm onnx onnxruntime", folder, photo)
+    prediction = Predictor.load(folder)(photo)
+    assert found == (prediction.label, pytest.approx(prediction.probability, abs=1e-5))
+
+
+@requires_onnx
+def test_the_documented_program_for_onnx_needs_onnxruntime_numpy_and_pillow_only(folder: Path, photo: Path) -> None:
+    code = onnx_snippet(read_bundle(folder).description)
+    found = run_snippet(code, "pets torch torchvision safetensors lightning hydra timm onnx", folder, photo)
+    prediction = Predictor.load(folder)(photo)
+    assert found == (prediction.label, pytest.approx(prediction.probability, abs=2e-3))
