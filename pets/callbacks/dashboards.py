@@ -1,12 +1,14 @@
 """What TensorBoard shows besides curves: the first batch, the throughput, a card with the configuration."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -19,16 +21,8 @@ HPARAM_GROUPS = ("seed", "data", "augment", "model", "loss", "optimizer", "recip
 NOT_HPARAMS = ("_target_", "_partial_", "_convert_", "root")
 COPIES = ("data.batch_transform.", "data.seed", "model.loss.", "model.optimizer.")
 """Keys whose value stands elsewhere too."""
-FIRST = (
-    "model.arch",
-    "recipe.base_lr",
-    "recipe.epochs",
-    "recipe.freeze_epochs",
-    "data.batch_size",
-    "augment.size",
-    "seed",
-)
-"""The HPARAMS table shows its first columns unasked: what the command line sets comes before these, the rest after."""
+ALWAYS_SHOWN = ("model.arch", "recipe.base_lr", "seed")
+"""First columns of the HPARAMS table, with what was typed on the command line."""
 HPARAM_METRICS = ("valid/error_rate", "valid/loss", "valid/accuracy", "valid/accuracy_macro", "train/loss_epoch")
 LAYOUT = {
     "1 learning": {
@@ -66,18 +60,21 @@ def log_card(
     """
     card = "\n".join(["| | |", "|---|---|", *(f"| {name} | {fact} |" for name, fact in facts.items())])
     text = yaml.safe_dump(dict(config), sort_keys=False)
-    params = hyperparameters(config, [override.split("=")[0].lstrip("+") for override in overrides])
+    typed = [override.split("=")[0].lstrip("+") for override in overrides]
+    params = hyperparameters(config)
     for writer in writers(loggers):
         writer.add_text("run/1_card", card, 0)
         writer.add_text("run/2_config", "\n".join(f"    {line}" for line in text.splitlines()), 0)
         writer.add_custom_scalars(LAYOUT)  # type: ignore[no-untyped-call]
-        for summary in hparams(params, dict.fromkeys(HPARAM_METRICS, 0.0)):  # type: ignore[no-untyped-call]
+        experiment, *session = hparams(params, dict.fromkeys(HPARAM_METRICS, 0.0))  # type: ignore[no-untyped-call]
+        _show_first(experiment, {*typed, *ALWAYS_SHOWN})
+        for summary in (experiment, *session):
             writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
 
-def hyperparameters(config: Mapping[str, Any], typed: Sequence[str]) -> dict[str, Any]:
-    """Return what can differ between runs by dotted key, what was typed first; no class, path, list or copy."""
-    params = {
+def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what can differ between runs, by dotted key: no class, path, list or copy."""
+    return {
         key: value
         for key, value in leaves(config)
         if key.split(".")[0] in HPARAM_GROUPS
@@ -85,7 +82,15 @@ def hyperparameters(config: Mapping[str, Any], typed: Sequence[str]) -> dict[str
         and not key.endswith(NOT_HPARAMS)
         and not key.startswith(COPIES)
     }
-    return {key: params[key] for key in dict.fromkeys([*typed, *FIRST, *params]) if key in params}
+
+
+def _show_first(experiment: Summary, keys: Collection[str]) -> None:
+    """Mark hyperparameters as those that differ between runs, which TensorBoard sorts before the others."""
+    plugin_data = experiment.value[0].metadata.plugin_data
+    content = HParamsPluginData.FromString(plugin_data.content)
+    for info in content.experiment.hparam_infos:
+        info.differs = info.name in keys
+    plugin_data.content = content.SerializeToString()
 
 
 class Dashboards(Callback):
