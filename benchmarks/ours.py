@@ -1,0 +1,116 @@
+"""The side of `pets` in every comparison, built from its own classes with its default settings."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from benchmarks.rivals import WORKERS
+from pets.augment.batch import BatchTransform
+from pets.callbacks.lr_finder import LRFinder
+from pets.data.batch import N_DRAWS, Batch
+from pets.data.datamodule import PetsDataModule
+from pets.data.files import ImageFolder
+from pets.data.labels import RegexLabeller
+from pets.data.presize import Presize
+from pets.data.splits import SplitRule
+from pets.model.classifier import Classifier
+from pets.training.recipe import fine_tune
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def data_module(root: Path, batch_size: int, presize: Presize | None = None) -> PetsDataModule:
+    """Return the data module of a folder: 20% validation, default augmentation, as many workers as fastai gets."""
+    module = PetsDataModule(
+        ImageFolder(root),
+        RegexLabeller(),
+        SplitRule(),
+        BatchTransform(),
+        presize=presize,
+        batch_size=batch_size,
+        num_workers=WORKERS,
+    )
+    module.prepare_data()
+    module.setup()
+    return module
+
+
+def config(run_dir: Path, overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration that `python train.py` would compose, with its run folder at `run_dir`."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", [*overrides, f"run_dir={run_dir.resolve()}"])
+
+
+def range_test(model: Classifier, data: PetsDataModule, steps: int, folder: Path) -> None:
+    """Run the LR range test of the frozen phase on a copy of a model, and no fit after it."""
+    finder = LRFinder(num_steps=steps, dirpath=folder, recipe=fine_tune(epochs=1))
+    quiet_trainer(callbacks=[finder], epochs=0).fit(model, data)
+
+
+def drain_items(module: PetsDataModule) -> Callable[[], None]:
+    """Return a pass over the uint8 batches of the training part."""
+    loader = module.train_dataloader()
+
+    def run() -> None:
+        for batch in loader:
+            assert batch.images.dtype == torch.uint8
+
+    return run
+
+
+def drain_batches(module: PetsDataModule) -> Callable[[], None]:
+    """Return a pass over the augmented float batches of the training part."""
+    loader = module.train_dataloader()
+
+    def run() -> None:
+        for batch in loader:
+            module.batch_transform.train(batch)
+
+    return run
+
+
+def first_batch(module: PetsDataModule) -> Batch:
+    """Return one uint8 training batch."""
+    batch: Batch = next(iter(module.train_dataloader()))
+    return batch
+
+
+def classifier(arch: str, n_classes: int, **options: Any) -> Classifier:
+    """Return a classifier without pretrained weights."""
+    return Classifier(arch, classes=[str(index) for index in range(n_classes)], weights=None, **options)
+
+
+def batch_loader(batches: Sequence[tuple[Tensor, Tensor]]) -> DataLoader:
+    """Return a loader of ready-made (float images, targets), as they are after the batch transform."""
+    return DataLoader([_batch(images, targets) for images, targets in batches], batch_size=None)
+
+
+def _batch(images: Tensor, targets: Tensor) -> Batch:
+    n = len(images)
+    sides = torch.full((n,), float(images.shape[-1]))
+    return Batch(images, targets, torch.arange(n), sides, torch.zeros(n, N_DRAWS), torch.zeros(n, dtype=torch.bool))
+
+
+def quiet_trainer(precision: str = "32-true", callbacks: Sequence[lightning.Callback] = (), epochs: int = 1) -> Any:
+    """Return a CPU Trainer that does nothing but train."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    return lightning.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=epochs,
+        precision=precision,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )

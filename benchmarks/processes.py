@@ -1,0 +1,79 @@
+"""Measured in a process of their own: what starts cold, and what is counted in megabytes."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def run(arguments: list[str]) -> float:
+    """Run Python with `arguments` in the repository's root and return the seconds until it ends.
+
+    Raises:
+        subprocess.CalledProcessError: It failed.
+    """
+    start = time.perf_counter()
+    # No pipes: a worker that outlives its parent for a moment would hold them open.
+    subprocess.run(
+        [sys.executable, "-W", "ignore", *arguments],
+        cwd=REPOSITORY,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    return time.perf_counter() - start
+
+
+def answer(function: str, root: Path, out: Path) -> dict:
+    """Call a function of `benchmarks.subjects` with (root, out) in a new process and return the JSON it leaves."""
+    out.mkdir(parents=True, exist_ok=True)
+    result = out / f"{function}.json"
+    result.unlink(missing_ok=True)
+    run(["-m", "benchmarks.subjects", function, str(root.resolve()), str(result.resolve())])
+    return json.loads(result.read_text())
+
+
+def resident_megabytes() -> float:
+    """Return the memory of this process and its children, pages they share counted once (PSS)."""
+    return sum(map(_pss, _family(os.getpid()))) / 1024
+
+
+def _family(pid: int) -> list[int]:
+    members = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        children = (task / "children").read_text().split()
+        members += [member for child in children for member in _family(int(child))]
+    return members
+
+
+def _pss(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+class PeakMemory(threading.Thread):
+    """Watches this process and its children from `start()` to `stop()`."""
+
+    def __init__(self, interval: float = 0.5) -> None:
+        super().__init__(daemon=True)
+        self.interval = interval
+        self.peak = 0.0
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        while not self._done.wait(self.interval):
+            self.peak = max(self.peak, resident_megabytes())
+
+    def stop(self) -> float:
+        """Return the peak in megabytes."""
+        self._done.set()
+        self.join()
+        return self.peak

@@ -1,0 +1,122 @@
+"""One training step, batch 16 at 224^2, on ready-made batches: fastai, Lightning with our classifier, a bare loop.
+
+fastai's own bfloat16 (`to_bf16`) is CUDA's autocast and does nothing on a CPU: both precisions are held to its float32.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import lightning
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+
+from benchmarks import ours, rivals
+from benchmarks.harness import Case, Claim, Table, interleave
+from benchmarks.report import has_bf16
+from benchmarks.settings import Settings
+
+BATCH, CLASSES, STEPS = 16, 37, 4
+Batches = Sequence[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a step is computed."""
+
+    arch: str
+    frozen: bool
+    bf16: bool = False
+    channels_last: bool = True
+    frozen_bn: str = "eval"
+
+
+def measure(settings: Settings) -> Iterator[Table]:
+    """Yield one table an architecture and state of the body."""
+    batches = [(torch.rand(BATCH, 3, 224, 224), torch.randint(CLASSES, (BATCH,))) for _ in range(STEPS)]
+    for arch in ("resnet18", "resnet34"):
+        for frozen, targets in ((True, (0.45, 0.25)), (False, (0.9, 0.55))):
+            yield _table(arch, frozen, targets, batches, settings.repeats)
+
+
+def _table(arch: str, frozen: bool, targets: tuple[float, float], batches: Batches, repeats: int) -> Table:
+    state = "frozen" if frozen else "unfrozen"
+    table = Table(f"step_{arch}_{state}", f"Training step, {arch} {state}, batch {BATCH}", "s", 3)
+    plain = Variant(arch, frozen, channels_last=False, frozen_bn="train")
+    runs = {"ours, fastai's frozen_bn=train, NCHW": _ours(plain, batches)}
+    for name, bf16, target in (("float32", False, targets[0]), ("bfloat16", True, targets[1])):
+        if bf16 and not has_bf16():
+            table.notes.append("bfloat16 is left out: this CPU has no avx512_bf16")
+            continue
+        fast = Variant(arch, frozen, bf16)
+        runs |= {f"ours, {name}": _ours(fast, batches), f"bare loop, {name}": _bare(fast, batches)}
+        table.claims = [*table.claims, Claim(f"ours, {name}", "fastai", at_most=target)]
+    if rivals.available():
+        learn = rivals.learner(arch, batches, CLASSES, frozen=frozen)
+        runs["fastai"] = lambda: rivals.step_seconds(learn)
+    else:
+        table.notes.append(rivals.MISSING)
+    # The first step of a fit also makes optimizer state and primes the allocator.
+    cases = [Case(name, lambda run=run: statistics.median(run()[1:])) for name, run in runs.items()]
+    table.measures = interleave(cases, repeats)
+    return table
+
+
+class _Clock(lightning.Callback):
+    """Seconds from the start of a step's forward pass to the end of its update."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_train_batch_start(self, *_: object) -> None:
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(self, *_: object) -> None:
+        self.seconds.append(time.perf_counter() - self.start)
+
+
+def _ours(variant: Variant, batches: Batches) -> Callable[[], list[float]]:
+    module = ours.classifier(variant.arch, CLASSES, frozen_bn=variant.frozen_bn)
+    module.freeze_to("head" if variant.frozen else "early")
+    if variant.channels_last:
+        module.to(memory_format=torch.channels_last)
+    loader = ours.batch_loader(batches)
+
+    def run() -> list[float]:
+        clock = _Clock()
+        ours.quiet_trainer("bf16-mixed" if variant.bf16 else "32-true", [clock]).fit(module, loader)
+        return clock.seconds
+
+    return run
+
+
+def _bare(variant: Variant, batches: Batches) -> Callable[[], list[float]]:
+    """The least that a step can be: no gradient in a frozen body, whose norms stay as they are."""
+    body = nn.Sequential(*list(getattr(torchvision.models, variant.arch)().children())[:-1], nn.Flatten())
+    head = nn.Linear(512, CLASSES)
+    model = nn.Sequential(body, head).to(memory_format=torch.channels_last)
+    if variant.frozen:
+        body.requires_grad_(False).eval()
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
+
+    def step(images: Tensor, targets: Tensor) -> None:
+        images = images.to(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16) if variant.bf16 else nullcontext():
+            loss = F.cross_entropy(model(images).float(), targets)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def run() -> list[float]:
+        seconds = []
+        for images, targets in batches:
+            start = time.perf_counter()
+            step(images, targets)
+            seconds.append(time.perf_counter() - start)
+        return seconds
+
+    return run

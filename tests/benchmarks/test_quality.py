@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import quality
+from benchmarks.images import draw_animal
+from benchmarks.oracle import View
+
+
+@pytest.fixture
+def routes_without_fastai(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality.rivals, "available", lambda: False)
+
+
+@pytest.mark.usefixtures("routes_without_fastai")
+def test_every_route_shows_the_same_view_and_the_chain_is_the_softest() -> None:
+    square = quality.centre_square(draw_animal(np.random.default_rng(0), 200, 180))
+    values = quality.decibels(square, View.draw(np.random.default_rng(3)))
+    assert min(values.values()) > 25, "a route shows another view"
+    assert min(values, key=values.__getitem__) == quality.CHAIN
+
+
+@pytest.mark.usefixtures("routes_without_fastai")
+def test_the_picture_holds_a_tile_a_route_and_the_oracle(tmp_path: Path) -> None:
+    quality.picture(tmp_path / "sharpness.png")
+    with Image.open(tmp_path / "sharpness.png") as sheet:
+        assert sheet.width > 4 * sheet.height
