@@ -1,6 +1,7 @@
 """A run that was stopped and resumed ends bit for bit like the run that never was: weights, tables, curves."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -130,7 +131,7 @@ def test_stopped_at_an_epoch_boundary_the_run_ends_as_if_it_had_not_been(
     assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
 
 
-@pytest.mark.parametrize(("epoch", "batch"), [(0, 2), (1, 3), (3, 4)])
+@pytest.mark.parametrize(("epoch", "batch"), [(0, 2), (3, 4)])
 def test_killed_in_the_middle_of_an_epoch_the_run_repeats_that_epoch(
     tiny_config: Compose, straight: Path, at: Any, epoch: int, batch: int
 ) -> None:
@@ -147,8 +148,7 @@ def test_killed_in_the_middle_of_an_epoch_the_run_repeats_that_epoch(
     assert rows(cfg.run_dir) == rows(straight)
 
 
-@pytest.mark.parametrize(("epoch", "batch"), [(0, 2), (2, 0), (3, 3)])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("epoch", "batch", "workers"), [(0, 2, 1), (2, 0, 2), (3, 3, 0)])
 def test_sigterm_saves_the_step_and_the_next_batch_is_the_first_of_the_resumed_run(
     tiny_config: Compose, straight: Path, at: Any, epoch: int, batch: int, workers: int
 ) -> None:
@@ -179,6 +179,26 @@ def test_an_accumulated_step_is_never_saved_in_halves(
     assert checkpoint(cfg.run_dir)["start"] == {"epoch": epoch, "images": images or 0}
     resume(cfg)
     assert_same_end(cfg.run_dir, whole.run_dir)
+
+
+def test_a_disk_that_fills_up_stops_the_run_which_goes_on_when_there_is_room(
+    tiny_config: Compose, straight: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg, sync, calls = tiny_config(*SMALL), os.fsync, []
+
+    def fill(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) > 6:  # a file's turn: a folder's comes after it
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fill)
+        with pytest.raises(OSError, match=r"No space left on device: .* cannot be written, the one before it is kept"):
+            fit.run(cfg)
+    assert checkpoint(cfg.run_dir)["start"]["images"] == 0
+    resume(cfg)
+    assert_same_end(cfg.run_dir, straight)
 
 
 def test_stopped_after_its_last_epoch_a_run_still_gets_its_metrics(
