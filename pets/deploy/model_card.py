@@ -110,8 +110,8 @@ def _use(description: Description, onnx: bool) -> str:
     parts = [
         "With the package `pets` (it opens model.json and model.safetensors only, and executes nothing in them):",
         _code('from pets import Predictor\n\npredictor = Predictor.load(".")\nprint(predictor("photo.jpg"))\n'),
-        "With torch and torchvision. `torch.export.load` may unpickle what it is given. This model.pt2 holds none, "
-        "but load none from people whom you do not trust.",
+        "With torch and torchvision. `torch.export.load` unpickles what it does not find as plain values. There is no "
+        "pickle in this model.pt2; open none from people whom you do not trust.",
         _code(torch_snippet(description)),
     ]
     if onnx:

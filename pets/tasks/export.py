@@ -37,6 +37,8 @@ def run(cfg: DictConfig) -> None:
     config = resume.read_yaml(config_file) if config_file.is_file() else None
     card = model_card(bundle.description, metrics=metrics, config=config, licence=cfg.export.licence, onnx=onnx)
     run_folder.write_config(cfg)
+    for chatty in ("onnxscript", "onnx_ir"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     differences = export(bundle, cfg.export.folder, card, onnx=onnx)
     log.info(summary(Path(cfg.export.folder), differences))
 
@@ -50,10 +52,10 @@ def decide_onnx(wanted: bool | str) -> bool:
     missing = missing_for_onnx() if wanted else []
     if not missing:
         return bool(wanted)
-    says = f'model.onnx needs {", ".join(missing)}: pip install "pets[onnx]"'
+    says = f'it needs {", ".join(missing)}: pip install "pets[onnx]"'
     if wanted is True:
         raise ModuleNotFoundError(f"export.onnx=true: {says}")
-    log.info(f"no {says}")
+    log.info(f"without model.onnx: {says}")
     return False
 
 
@@ -91,6 +93,7 @@ def summary(folder: Path, differences: dict[str, float]) -> str:
     """Return the console's lines: each file with its size and how far it is from the network."""
     lines = [f"exported to {folder}"]
     for path in sorted(folder.iterdir()):
-        agrees = f"  agrees with the network within {differences[path.name]:.0e}" if path.name in differences else ""
-        lines.append(f"  {path.name:<18} {path.stat().st_size / 1e6:>7.2f} MB{agrees}")
+        difference = differences.get(path.name)
+        told = "" if difference is None else f"  differs from the network by {difference:.0e} at most"
+        lines.append(f"  {path.name:<18} {path.stat().st_size / 1e3:>9,.1f} kB{told}")
     return "\n".join(lines)
