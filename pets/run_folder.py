@@ -69,6 +69,7 @@ def start(cfg: DictConfig, data: "PetsDataModule") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if cfg.ckpt_path is not None:
         _check_split(Path(cfg.ckpt_path).parent.parent / "splits.json", data)
+    _keep_table(folder / "metrics.csv")
     if HydraConfig.initialized():
         resume.remember(folder, HydraConfig.get().overrides.task)
     write_config(cfg)
@@ -80,6 +81,13 @@ def write_config(cfg: DictConfig) -> None:
     folder = Path(cfg.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "config.yaml", yaml.safe_dump(plain(cfg), sort_keys=False))
+
+
+def _keep_table(path: Path) -> None:
+    """Rename the table of an interrupted run's CSVLogger, which the logger of the resumed run would delete."""
+    if path.exists():
+        number = len(list(path.parent.glob(f"{path.stem}_*.csv"))) + 1
+        path.rename(path.with_name(f"{path.stem}_{number}.csv"))
 
 
 def _check_split(path: Path, data: "PetsDataModule") -> None:

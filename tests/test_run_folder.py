@@ -52,3 +52,13 @@ def test_a_resumed_run_keeps_its_split(tiny_config: Compose) -> None:
         run_folder.start(cfg, other)
     assert (Path(cfg.run_dir) / "splits.json").read_bytes() == before
     assert json.loads(before)["parts"]["valid"]
+
+
+def test_a_table_of_the_csv_logger_outlives_the_resume(tiny_config: Compose) -> None:
+    cfg = tiny_config("logger=csv")
+    data = build.data_module(cfg)
+    for text in ("first", "second"):
+        run_folder.start(cfg, data)
+        (Path(cfg.run_dir) / "metrics.csv").write_text(text)
+    run_folder.start(cfg, data)
+    assert [(Path(cfg.run_dir) / f"metrics_{n}.csv").read_text() for n in (1, 2)] == ["first", "second"]
