@@ -11,6 +11,7 @@ import sys
 import warnings
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -132,9 +133,21 @@ def _start(cfg: DictConfig) -> float | None:
                 raise
             raise ValueError(says) from error
         except SIGTERMException:
-            log.info("stopped by SIGTERM; python train.py ckpt_path=%s goes on", cfg.run_dir)
-            sys.exit(128 + signal.SIGTERM)
+            _stop(cfg, signal.SIGTERM)
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Lightning tidies up and turns the one into the other.
+            if isinstance(error, SystemExit) and not isinstance(error.__context__, KeyboardInterrupt):
+                raise
+            _stop(cfg, signal.SIGINT)
     return metric
+
+
+def _stop(cfg: DictConfig, by: signal.Signals) -> NoReturn:
+    """Say how the run goes on, and leave with the code by which shells and schedulers know the signal."""
+    saved = (Path(cfg.run_dir) / resume.LAST).is_file()
+    how = f"python train.py ckpt_path={cfg.run_dir} goes on" if saved else "there is no checkpoint yet"
+    log.info("stopped by %s; %s", by.name, how)
+    sys.exit(128 + by)
 
 
 def _quiet_lightning() -> None:

@@ -1,12 +1,18 @@
-"""SIGTERM as a scheduler sends it, to a run in a working folder of its own; then the run goes on."""
+"""Signals as schedulers and keyboards send them: the run says how it goes on, and does."""
 
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
+from omegaconf import DictConfig
+
+from pets import cli
+from pets.tasks import fit
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,6 +22,29 @@ def train(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
         [sys.executable, str(ROOT / "train.py"), *arguments],
         cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_ctrl_c_says_how_the_run_goes_on(
+    tiny_config: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, saved: bool
+) -> None:
+    def interrupted(cfg: DictConfig) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)  # as Lightning does
+
+    cfg = tiny_config()
+    if saved:
+        (Path(cfg.run_dir) / "checkpoints").mkdir()
+        (Path(cfg.run_dir) / "checkpoints" / "last.ckpt").touch()
+    monkeypatch.setattr(fit, "run", interrupted)
+    caplog.set_level("INFO", logger="pets")
+    with pytest.raises(SystemExit) as stopped:
+        cli._start(cfg)
+    assert stopped.value.code == 130
+    says = f"python train.py ckpt_path={cfg.run_dir} goes on" if saved else "there is no checkpoint yet"
+    assert f"stopped by SIGINT; {says}" in caplog.text
 
 
 def test_a_run_ended_by_sigterm_says_how_it_goes_on_and_does(tiny_pets: Path, tmp_path: Path) -> None:
