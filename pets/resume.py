@@ -26,8 +26,9 @@ FREE = ("model.weights", "data.split.from", "ckpt_path", "run_dir")
 def arguments(argv: list[str]) -> list[str]:
     """Complete a command that names a run to go on with: `ckpt_path=<run folder>`, or `ckpt_path=last`.
 
-    `last` is the run of `hydra.run.dir=<run folder>`, or else the one below outputs/ that saved last. The command that
-    started the run is taken up again; what is typed now wins over it.
+    `last` is the run of `hydra.run.dir=<run folder>`, which starts now if it has saved nothing yet, so that a scheduler
+    can repeat one command; or else the run below outputs/ that saved last. The command that started the run is taken up
+    again; what is typed now wins over it.
 
     Raises:
         FileNotFoundError: There is no run to go on with.
@@ -39,7 +40,11 @@ def arguments(argv: list[str]) -> list[str]:
         return argv
     if {"-m", "--multirun"} & set(argv):
         raise ValueError(f"ckpt_path={value} with --multirun: a sweep's runs are resumed one by one")
-    folder = _folder(value, typed.get("hydra.run.dir"))
+    named = Path(_unquoted(typed["hydra.run.dir"])) if "hydra.run.dir" in typed else None
+    if value == "last" and named and not (named / LAST).is_file():
+        log.warning("ckpt_path=last: %s has no checkpoint yet, the run starts", named)
+        return [text for text in argv if _key(text) != "ckpt_path"]
+    folder = _folder(value, named)
     given = [text for text in argv[1:] if _key(text) not in ("ckpt_path", "hydra.run.dir")]
     started = [text for text in read_command(folder) if _key(text) not in {"ckpt_path", *map(_key, given)}]
     for text in started:
@@ -127,11 +132,11 @@ def differences(saved: Mapping[str, Any], cfg: DictConfig) -> Iterator[tuple[str
             yield key, was, value
 
 
-def _folder(value: str, run_dir: str | None) -> Path:
+def _folder(value: str, named: Path | None) -> Path:
     if value != "last":
         folder = Path(value)
-    elif run_dir is not None:
-        folder = Path(_unquoted(run_dir))
+    elif named is not None:
+        folder = named
     else:
         saved = sorted(Path("outputs").glob(f"**/{LAST.as_posix()}"), key=lambda path: path.stat().st_mtime)
         if not saved:

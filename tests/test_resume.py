@@ -60,6 +60,14 @@ def test_last_is_the_run_that_saved_last_or_the_one_that_is_named(
     assert completed("ckpt_path=last", "hydra.run.dir=outputs/day/2")["seed"] == 2
 
 
+def test_one_command_starts_a_run_and_goes_on_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    command = ["train.py", "seed=1", f"hydra.run.dir={tmp_path / 'run'}", "ckpt_path=last"]
+    assert resume.arguments(command) == command[:-1]
+    assert "has no checkpoint yet, the run starts" in caplog.text
+    make_run(tmp_path / "run", "seed=1")
+    assert completed(*command[1:])["ckpt_path"] == str(tmp_path / "run" / "checkpoints" / "last.ckpt")
+
+
 def test_what_does_not_resume_is_left_as_it_is(tmp_path: Path) -> None:
     run = make_run(tmp_path, "seed=1")
     for typed in (
