@@ -15,6 +15,7 @@ def reliability_figure(bins: list[Bin]) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     _draw_diagram(upper, bins)
     _draw_counts(lower, bins)
+    figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     upper.set_title(f"Reliability of {sum(b.n for b in bins)} predictions, ECE {expected_calibration_error(bins):.3f}")
     return figure
 
@@ -31,7 +32,6 @@ def _draw_diagram(axes: Axes, bins: list[Bin]) -> None:
     axes.plot([], [], "o-", color=ACCENT, markersize=5, linewidth=1.2, label="accuracy of a bin, 95% interval")
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="accuracy")
     axes.grid(color=GRID)
-    axes.legend(loc="best")
 
 
 def _draw_counts(axes: Axes, bins: list[Bin]) -> None:
