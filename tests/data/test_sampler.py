@@ -3,7 +3,7 @@
 import pytest
 
 from pets.data.batch import Draw
-from pets.data.sampler import PositionSampler
+from pets.data.sampler import PositionSampler, Start
 
 
 def test_training_order_is_a_permutation_of_the_epoch() -> None:
@@ -54,6 +54,18 @@ def test_items_in_order_keep_their_epoch() -> None:
     sampler = PositionSampler(3, epoch=4)
     sampler.set_epoch(9)
     assert list(sampler) == [Draw(4, 0), Draw(4, 1), Draw(4, 2)]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_resumed_epoch_leaves_out_what_had_its_turn(rank: int) -> None:
+    whole, rest = (
+        PositionSampler(11, shuffle=True, rank=rank, world_size=2, start=start) for start in (Start(), Start(3, 2))
+    )
+    for epoch, done in ((2, 0), (3, 2), (4, 0)):
+        whole.set_epoch(epoch)
+        rest.set_epoch(epoch)
+        assert list(rest) == list(whole)[done:]
+        assert len(rest) == len(whole) == 5
 
 
 def test_too_few_items_to_share() -> None:
