@@ -117,7 +117,7 @@ def _use(description: Description, onnx: bool) -> str:
     if onnx:
         parts.append(
             "With onnxruntime, NumPy and Pillow, whose resize rounds some pixels to the neighbouring grey level: "
-            "probabilities differ in the third decimal."
+            "probabilities move by up to about 0.01."
         )
         parts.append(_code(onnx_snippet(description)))
     return "\n\n".join(parts)

@@ -74,7 +74,7 @@ def torch_snippet(description: Description) -> str:
 def onnx_snippet(description: Description) -> str:
     """Return a program that predicts `photo.jpg` by model.onnx with onnxruntime, NumPy and Pillow.
 
-    Pillow's resize rounds some pixels to the neighbouring grey level, so probabilities differ in the third decimal.
+    Pillow's resize rounds some pixels to the neighbouring grey level, which moves probabilities by up to about 0.01.
     """
     return _fill(_ONNX, _ONNX_SQUARE, description)
 
