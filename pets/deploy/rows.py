@@ -9,7 +9,6 @@ from typing import IO, Any
 
 from pets.deploy.predictor import Prediction, Predictor
 
-FORMATS = ("csv", "jsonl")
 Write = Callable[[str, Prediction | str], None]
 """Takes the name of a file, and its prediction or the reason why there is none."""
 
