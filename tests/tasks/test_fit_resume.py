@@ -169,7 +169,7 @@ def test_sigterm_saves_the_step_and_the_next_batch_is_the_first_of_the_resumed_r
 def test_an_accumulated_step_is_never_saved_in_halves(
     tiny_config: Compose, at: Any, batch: int, images: int | None
 ) -> None:
-    settings = (*SMALL, "trainer.accumulate_grad_batches=2")
+    settings = (*SMALL, "trainer.accumulate_grad_batches=2", "model.frozen_bn=eval")
     whole, cfg = tiny_config(*settings), tiny_config(*settings)
     fit.run(whole)
     at(1, batch, terminate)
