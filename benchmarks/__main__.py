@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7, help="interleaved rounds that count")
     parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks"), help="folder of the report")
     arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
     settings = Settings(find_images(arguments.images, arguments.out), arguments.repeats, arguments.out)
     facts = report.machine() | {"images": settings.images.described}
     tables: list[Table] = []

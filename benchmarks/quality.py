@@ -146,8 +146,8 @@ def measure(settings: Settings) -> Iterator[Table]:
         Claim(OURS, FASTAI, at_least=3.5, difference=True),
         Claim(OURS, CHAIN, at_least=7.0, difference=True),
     ]
-    picture(settings.out / "sharpness.png")
     yield table
+    picture(settings.out / "sharpness.png")
 
 
 def picture(path: Path, side: int = 72, enlarge: int = 3) -> None:

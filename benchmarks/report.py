@@ -51,8 +51,7 @@ def _cpu_field(name: str) -> str:
 
 
 def write(out: Path, facts: dict[str, object], tables: Sequence[Table]) -> None:
-    """Write `results.json` (every value) and `results.md` (medians and targets) into `out`."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Write `results.json` (every value) and `results.md` (medians and targets) into the folder `out`."""
     body = {"machine": facts, "tables": [{**asdict(table), "verdicts": _verdicts(table)} for table in tables]}
     (out / "results.json").write_text(json.dumps(body, indent=1) + "\n")
     described = ", ".join(f"{key} {value}" for key, value in facts.items())
