@@ -115,7 +115,7 @@ RULES: dict[str, Rule] = {
     "model.head.normalize": FLAG,
     "model.head.init": one_of("random", "lda"),
     "model.head.shrinkage": number(0.001, 1),
-    "model.frozen_bn": one_of("train", "eval"),
+    "model.frozen_bn": one_of("train", "eval", "always"),
     "loss._target_": TEXT,
     "loss._convert_": TEXT,
     "loss.label_smoothing": number(0, 0.99),

@@ -66,7 +66,7 @@ _RULES = {
     "mean": list_of(number(0, 1), 3),
     "std": list_of(number(1e-6, 1), 3),
     "loss": Rule(_loss, f"options with a kind of {', '.join(LOSSES)}"),
-    "frozen_bn": one_of("train", "eval"),
+    "frozen_bn": one_of("train", "eval", "always"),
     "presize": Rule(
         lambda value: (
             isinstance(value, Mapping)

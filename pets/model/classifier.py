@@ -11,7 +11,7 @@ from torch import Tensor
 from pets.data.batch import Batch
 from pets.model.losses import Loss
 from pets.model.metrics import EvaluationMetrics, SmoothedLoss
-from pets.model.network import Network
+from pets.model.network import FrozenNorms, Network
 from pets.model.optimizer import param_groups
 
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
@@ -46,7 +46,7 @@ class Classifier(Network, LightningModule):
         head: Mapping[str, Any] | None = None,
         loss: Loss | None = None,
         optimizer: MakeOptimizer = fastai_adamw,
-        frozen_bn: Literal["train", "eval"] = "train",
+        frozen_bn: FrozenNorms = "train",
     ) -> None:
         """Build the network, see `Network`; `optimizer` makes an optimizer of the named parameter groups."""
         super().__init__(

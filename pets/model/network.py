@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from pets.model.optimizer import LAYERS, layer_groups, norm_layers, set_trainabl
 from pets.model.weights import first_line
 
 SPEC_VERSION = 1
+FrozenNorms = Literal["train", "eval", "always"]
 SPEC_KEYS = ("arch", "source", "head", "classes", "mean", "std", "loss", "frozen_bn")
 
 
@@ -39,7 +40,7 @@ class Network(nn.Module):
         source: Literal["torchvision", "timm"] = "torchvision",
         head: Mapping[str, Any] | None = None,
         loss: Loss | None = None,
-        frozen_bn: Literal["train", "eval"] = "train",
+        frozen_bn: FrozenNorms = "train",
     ) -> None:
         """Build the network and load its weights; for `arch`, `weights` and `source` see `build_backbone`.
 
@@ -51,15 +52,16 @@ class Network(nn.Module):
             head: Options of `build_head` (kind, hidden, dropout) that differ from `HEAD_DEFAULTS`.
             loss: The loss; cross entropy by default.
             frozen_bn: Norms of frozen groups either "train" (fastai: they go on learning and collecting statistics)
-                or stay as they are, in "eval" mode.
+                or stay as they are, in "eval" mode. With "always" the body's norms keep their statistics even when
+                everything learns: batches of a small set would spoil them.
 
         Raises:
             ValueError: A value outside what is allowed; further errors as in `build_backbone`.
         """
         super().__init__()
         self.classes = _checked_classes(classes)
-        if frozen_bn not in ("train", "eval"):
-            raise ValueError(f"model.frozen_bn={frozen_bn!r}: must be train or eval")
+        if frozen_bn not in get_args(FrozenNorms):
+            raise ValueError(f"model.frozen_bn={frozen_bn!r}: must be one of {', '.join(get_args(FrozenNorms))}")
         self.head_options = HEAD_DEFAULTS | dict(head or {})
         if unknown := sorted(self.head_options.keys() - HEAD_DEFAULTS.keys()):
             raise ValueError(f"model.head.{unknown[0]}: unknown; allowed: {', '.join(HEAD_DEFAULTS)}")
@@ -118,10 +120,10 @@ class Network(nn.Module):
         return self
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of all modules, except that frozen norms stay in eval mode with `frozen_bn="eval"`."""
+        """Set the mode of all modules, except that norms stay in eval mode where `frozen_bn` says so."""
         super().train(mode)
-        if mode and self.frozen_bn == "eval":
-            for norm in norm_layers(self.backbone, self.frozen_groups):
+        if mode and self.frozen_bn != "train":
+            for norm in norm_layers(self.backbone, LAYERS if self.frozen_bn == "always" else self.frozen_groups):
                 norm.eval()
         return self
 

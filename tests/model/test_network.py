@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from pets.model.head import HEAD_DEFAULTS
 from pets.model.losses import OneVsRest
 from pets.model.network import Network
 from pets.model.optimizer import layer_groups, norm_layers
@@ -24,6 +25,15 @@ def trainable_layers(network: Network) -> set[str]:
 
 def norm_parameters(network: Network) -> list[nn.Parameter]:
     return [p for norm in norm_layers(network.backbone) for p in norm.parameters()]
+
+
+def test_norms_keep_their_statistics_when_everything_learns_with_always() -> None:
+    network = small(frozen_bn="always").train()
+    network.unfreeze()
+    before = {name: buffer.clone() for name, buffer in network.backbone.named_buffers()}
+    network(torch.rand(4, 3, 32, 32)).sum().backward()
+    assert all(torch.equal(buffer, before[name]) for name, buffer in network.backbone.named_buffers())
+    assert all(parameter.grad is not None for parameter in network.backbone.parameters())
 
 
 def test_forward_is_normalise_body_head_once() -> None:
@@ -107,7 +117,7 @@ def test_a_network_is_rebuilt_from_its_spec_and_state_dict() -> None:
     network.mean += 0.1
     spec = network.spec()
     assert spec["weights"] is None
-    assert spec["head"] == {"kind": "linear", "hidden": 512, "dropout": 0.1}
+    assert spec["head"] == HEAD_DEFAULTS | {"kind": "linear", "dropout": 0.1}
     rebuilt = Network.from_spec(spec)
     torch.testing.assert_close(rebuilt.mean, network.mean)
     rebuilt.load_state_dict(network.state_dict())
