@@ -47,7 +47,7 @@ def commands() -> list[str]:
 def test_every_command_composes_and_follows_the_rules(command: str) -> None:
     sweeps = {"model=resnet18,resnet34": "model=resnet18", "recipe.base_lr=1e-3,3e-3": "recipe.base_lr=1e-3"}
     words = [sweeps.get(word, word) for word in shlex.split(command)[2:] if not word.startswith("-")]
-    words = [word.replace("=~", "=/home") for word in words if not word.startswith("hydra.")]
+    words = [re.sub("=S$", "=0", word.replace("=~", "=/home")) for word in words if not word.startswith("hydra.")]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         rules.check(compose("config", overrides=["run_dir=run", *words]))
 
