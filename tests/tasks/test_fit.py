@@ -1,4 +1,4 @@
-"""A fit leaves one complete run folder: checkpoints of plain values, the table of epochs, metrics, one TensorBoard run."""
+"""A fit leaves one complete run folder: plain checkpoints, the table of epochs, metrics, one TensorBoard run."""
 
 import json
 from collections.abc import Callable
