@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -23,6 +24,11 @@ class ImageSet:
     def root(self) -> Path:
         """The folder that holds the files."""
         return self.files[0].parent
+
+    @property
+    def key(self) -> str:
+        """A name for folders made of these images, so that those of two sets never mix."""
+        return f"{self.root.name}_{crc32(repr(self.files).encode()):08x}"
 
 
 def find_images(folder: Path | None, cache: Path) -> ImageSet:
@@ -46,13 +52,13 @@ def find_images(folder: Path | None, cache: Path) -> ImageSet:
 
 def repeated(images: ImageSet, times: int, cache: Path) -> Path:
     """Return a folder in which every image appears `times` times, as links, named `<breed>_<number><copy>.jpg`."""
-    folder = cache / f"repeated_{len(images.files)}x{times}"
-    return _links(folder, {f"{file.stem}{copy:03d}.jpg": file for copy in range(times) for file in images.files})
+    links = {f"{file.stem}{copy:03d}.jpg": file for copy in range(times) for file in images.files}
+    return _links(cache / f"{images.key}_x{times}", links)
 
 
 def thinned(images: ImageSet, n: int, cache: Path) -> Path:
     """Return a folder of links to the first `n` images."""
-    return _links(cache / f"first_{n}", {file.name: file for file in images.files[:n]})
+    return _links(cache / f"{images.key}_first_{n}", {file.name: file for file in images.files[:n]})
 
 
 def _links(folder: Path, targets: Mapping[str, Path]) -> Path:

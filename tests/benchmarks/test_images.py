@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.images import draw_animal, find_images, repeated, thinned
+from benchmarks.images import ImageSet, draw_animal, find_images, repeated, thinned
 
 
 def test_a_drawing_is_decided_by_its_generator() -> None:
@@ -31,4 +31,10 @@ def test_links_repeat_or_thin_a_set_and_keep_the_breed(tiny_pets: Path, tmp_path
     assert len(many) == 72
     assert {path.name.rpartition("_")[0] for path in many} == {"Birman", "great_pyrenees", "pug"}
     assert len(list(thinned(images, 5, tmp_path).iterdir())) == 5
-    assert repeated(images, 3, tmp_path).is_dir()
+    assert len(list(repeated(images, 3, tmp_path).iterdir())) == 72, "made once, used again"
+
+
+def test_links_of_two_sets_do_not_mix(tiny_pets: Path, tmp_path: Path) -> None:
+    images = find_images(tiny_pets, tmp_path)
+    half = ImageSet(images.files[:12], "half")
+    assert repeated(images, 1, tmp_path) != repeated(half, 1, tmp_path)
