@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.processes import PeakMemory, resident_megabytes
 
 ARCH, BATCH, EPOCHS = "resnet18", 16, 20
-LOADED_BATCHES = 8
+LOADED_BATCHES = 16
 
 
 def first_batch_fastai(root: Path) -> None:
@@ -71,12 +71,12 @@ def setup_ours(root: Path) -> dict[str, object]:
     from benchmarks import ours
 
     before, start = resident_megabytes(), time.perf_counter()
-    data = ours.data_module(root, 64)
+    data = ours.data_module(root, BATCH)
     seconds, megabytes = time.perf_counter() - start, resident_megabytes() - before
     batches = iter(data.train_dataloader())
     next(batches)
     start = time.perf_counter()
-    images = sum(len(next(batches).images) for _ in range(min(LOADED_BATCHES, len(batches) - 1)))
+    images = sum(len(next(batches).images) for _ in range(LOADED_BATCHES))
     return {
         "items": len(data.items),
         "seconds": seconds,
