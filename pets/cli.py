@@ -112,7 +112,7 @@ def _check_and_start(cfg: DictConfig) -> float | None:
 
 def _start(cfg: DictConfig) -> float | None:
     """Import the task's module, and with it torch and Lightning, and run it."""
-    # Threads of OpenMP that spin while they wait take the cores from the loader's workers: several times slower on 2 cores.
+    # OpenMP threads that spin while they wait take the cores from the loader's workers: several times slower on two.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     task = import_module(f"pets.tasks.{cfg.task}")
     from lightning.fabric.utilities.exceptions import MisconfigurationException
