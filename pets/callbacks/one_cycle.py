@@ -54,6 +54,7 @@ class OneCycle(Callback):
         if math.isinf(trainer.num_training_batches):
             raise ValueError("OneCycle needs a training loader with a length: a cycle has to know its last step")
         self._freeze(trainer, pl_module)
+        self._set_hyperparameters(trainer.optimizers[0], self._position(trainer, 0))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._freeze(trainer, pl_module)
