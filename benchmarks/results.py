@@ -23,6 +23,7 @@ ABOUT = """\
 Written by `python -m benchmarks.results` from the metrics.json of each run. n is the number of validation images, wrong
 how many of them were misjudged after the last epoch. Intervals are Wilson's at 95%, sd the sample standard deviation
 between runs. The interval of all runs together takes their images for independent, although random splits share some.
+Of absolute paths the commands show the last part.
 """
 
 
@@ -131,7 +132,8 @@ def _command(runs: Sequence[Run]) -> str:
     """Return the command of the runs, with a letter for a seed that differs between them."""
     seeds = [f"{key}={values[0] if len(set(values)) == 1 else 'S'}" for key, values in zip(
         SEEDS, zip(*(run.seeds for run in runs), strict=True), strict=True)]  # fmt: skip
-    return " ".join(["python train.py", *("=".join(pair) for pair in runs[0].overrides), *seeds])
+    typed = (f"{key}={Path(value).name if value.startswith('/') else value}" for key, value in runs[0].overrides)
+    return " ".join(["python train.py", *typed, *seeds])
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ def test_runs_that_differ_in_their_seeds_make_one_table(tmp_path: Path) -> None:
     leave_run(tmp_path / "sweep" / "1", 1, 9, "sweep=splits")
     leave_run(tmp_path / "sweep" / "0", 0, 7, "sweep=splits")
     leave_run(tmp_path / "single", 2, 8, "run_dir=elsewhere")
-    assert markdown(read_runs([tmp_path / "sweep", tmp_path / "single"])).splitlines()[6:] == [
+    assert markdown(read_runs([tmp_path / "sweep", tmp_path / "single"])).splitlines()[7:] == [
         "## few_shot",
         "",
         "    python train.py experiment=few_shot seed=S data.split.seed=S",
@@ -40,10 +40,10 @@ def test_runs_that_differ_in_their_seeds_make_one_table(tmp_path: Path) -> None:
 
 def test_other_settings_make_another_table(tmp_path: Path) -> None:
     leave_run(tmp_path / "a", 0, 7)
-    leave_run(tmp_path / "b", 0, 9, "recipe.epochs=1")
+    leave_run(tmp_path / "b", 0, 9, "recipe.epochs=1", "data.root=/somewhere/photos")
     page = markdown(read_runs([tmp_path]))
     assert page.count("| seed |") == 2
-    assert "    python train.py experiment=few_shot recipe.epochs=1 seed=0 data.split.seed=0\n" in page
+    assert "    python train.py experiment=few_shot recipe.epochs=1 data.root=photos seed=0 data.split.seed=0\n" in page
 
 
 def test_a_folder_without_a_finished_run_is_named(tmp_path: Path) -> None:
