@@ -4,13 +4,12 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import torch
 from hydra.utils import get_class, instantiate
 from lightning import Trainer, seed_everything
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
-from pets import cores
+from pets import cores, hardware
 from pets.callbacks.checkpoint_io import AtomicCheckpointIO
 from pets.data.datamodule import PetsDataModule
 from pets.evaluation.evaluate import Options
@@ -49,6 +48,9 @@ def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: An
     """
     _check_processes(cfg.trainer)
     settings = {"max_epochs": instantiate(cfg.recipe).epochs, "default_root_dir": cfg.run_dir}
+    settings["precision"] = hardware.resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator)
+    if cfg.trainer.precision == "auto":
+        log.info("trainer.precision=auto: %s here", settings["precision"])
     if "callbacks" not in replacements:
         finder = [instantiate(cfg.lr_finder)] if cfg.lr_finder else []
         settings["callbacks"] = [*_members(cfg.callbacks), *finder]  # the finder starts from the head of HeadInit
@@ -94,10 +96,9 @@ def _check_processes(settings: DictConfig) -> None:
     Raises:
         ValueError: There are more.
     """
-    on_cpu = settings.accelerator == "cpu" or (settings.accelerator == "auto" and not torch.accelerator.is_available())
     processes = int(settings.devices) if str(settings.devices).isdecimal() else 1
     # Two are allowed on any machine, to try what several do.
-    if on_cpu and processes > max(2, cores.available()):
+    if hardware.on_cpu(settings.accelerator) and processes > max(2, cores.available()):
         raise ValueError(
             f"trainer.devices={processes} is not allowed: on the CPU a process each, "
             f"and this machine has {cores.available()} cores"

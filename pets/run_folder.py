@@ -103,7 +103,7 @@ def _check_split(path: Path, data: "PetsDataModule") -> None:
             )
 
 
-def facts(cfg: DictConfig, data: "PetsDataModule") -> dict[str, str]:
+def facts(cfg: DictConfig, data: "PetsDataModule", precision: str) -> dict[str, str]:
     """Return what a person wants to know of a started run at a glance."""
     split_hash = json.loads((Path(cfg.run_dir) / "splits.json").read_text(encoding="utf-8"))["hash"]
     return {
@@ -111,6 +111,7 @@ def facts(cfg: DictConfig, data: "PetsDataModule") -> dict[str, str]:
         "data": data.summary(),
         "split": f"{cfg.data.split.method}, hash {split_hash[:12]}",
         "seed": str(cfg.seed),
+        "precision": precision,
         "versions": ", ".join(f"{package} {version(package)}" for package in PACKAGES),
     }
 
@@ -120,13 +121,16 @@ def typed() -> list[str]:
     return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
-def finish(cfg: DictConfig, data: "PetsDataModule", metrics: Mapping[str, float], seconds: float) -> None:
-    """Write metrics.json: the metrics, how many images each part has, the seed, the time, the versions."""
+def finish(
+    cfg: DictConfig, data: "PetsDataModule", metrics: Mapping[str, float], *, precision: str, seconds: float
+) -> None:
+    """Write metrics.json: the metrics, how many images each part has, seed, precision, time and versions."""
     record = {
         **metrics,
         "n": {part: len(indices) for part, indices in data.splits._asdict().items()},
         "classes": len(data.vocab),
         "seed": cfg.seed,
+        "precision": precision,
         "split": plain(cfg)["data"]["split"],
         "seconds": round(seconds, 1),
         "versions": {package: version(package) for package in PACKAGES},

@@ -47,6 +47,7 @@ def test_one_line(error: Exception, line: str) -> None:
         (MemoryError(), "data.batch_size"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "data.batch_size"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "augment.size"),
+        (RuntimeError("InvalidCxxCompiler: No working C++ compiler found in torch._inductor.config"), "model.compile"),
         (ValueError("Expected more than 1 value per channel when training"), "data.batch_size=1"),
     ],
 )

@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pets"
 FLOW = [
-    "allowed", "rules", "errors", "cores", "data", "augment", "model", "training", "evaluation", "deploy", "callbacks",
-    "build", "resume", "run_folder", "tasks", "isolation", "sweep", "cli",
+    "allowed", "rules", "errors", "cores", "hardware", "data", "augment", "model", "training", "evaluation", "deploy",
+    "callbacks", "build", "resume", "run_folder", "tasks", "isolation", "sweep", "cli",
 ]  # fmt: skip
 WITHIN_DATA = [
     "positions",

@@ -98,17 +98,14 @@ class BatchTransform:
         # A CPU is several times faster when the float canvas of a block, an image a thread, stays in its cache.
         block = torch.get_num_threads() if images.device.type == "cpu" else len(images)
         inputs = (images, sides, geometry.homography(parameters.geometry), *parameters.lighting)
-        return torch.cat(
-            [
-                lighting.adjust_(
-                    geometry.sample(pixels, side, matrices, self.size, self.supersample),
-                    lighting.Lighting(brightness, contrast),
-                )
-                for pixels, side, matrices, brightness, contrast in zip(
-                    *(torch.split(x, block) for x in inputs), strict=True
-                )
-            ]
-        )
+        shape = (len(images), 3, self.size, self.size)
+        output = torch.empty(shape, device=images.device, memory_format=torch.channels_last)
+        for out, pixels, side, matrices, brightness, contrast in zip(
+            *(torch.split(x, block) for x in (output, *inputs)), strict=True
+        ):
+            sampled = geometry.sample(pixels, side, matrices, self.size, self.supersample)
+            out.copy_(lighting.adjust_(sampled, lighting.Lighting(brightness, contrast)))
+        return output
 
     def train(self, batch: Batch, n_classes: int | None = None) -> Batch:
         """Augment a batch as its own draws decide.

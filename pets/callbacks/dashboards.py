@@ -105,18 +105,14 @@ class Dashboards(Callback):
         self._seen = 0
         self._since = 0.0
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the figure of the first batch, and start the clock."""
-        data = getattr(trainer, "datamodule", None)
-        if isinstance(data, PetsDataModule) and trainer.is_global_zero and trainer.global_step == 0:
-            for writer in writers(trainer.loggers):
-                writer.add_figure("batch/1_presized_2_augmented", before_and_after(data, self.images), 0)
-        self._seen, self._since = 0, time.perf_counter()
-
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Log the throughput as often as everything else."""
+        """Log the throughput as often as everything else; after the very first step, draw its batch."""
+        if batch_idx == 0 and trainer.current_epoch == 0:  # not before: nobody wants to wait for a picture
+            self._show_first_batch(trainer)
+            self._since = time.perf_counter()
+            return
         self._seen += len(batch.targets) * trainer.world_size
         if trainer.global_step and trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             now = time.perf_counter()
@@ -131,3 +127,9 @@ class Dashboards(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock again."""
         self._seen, self._since = 0, time.perf_counter()
+
+    def _show_first_batch(self, trainer: Trainer) -> None:
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, PetsDataModule) and trainer.is_global_zero:
+            for writer in writers(trainer.loggers):
+                writer.add_figure("batch/1_presized_2_augmented", before_and_after(data, self.images), 0)

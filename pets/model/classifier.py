@@ -46,19 +46,26 @@ class Classifier(Network, LightningModule):
         head: Mapping[str, Any] | None = None,
         loss: Loss | None = None,
         optimizer: MakeOptimizer = fastai_adamw,
-        frozen_bn: FrozenNorms = "train",
+        frozen_bn: FrozenNorms = "always",
+        compile: bool = False,
     ) -> None:
-        """Build the network, see `Network`; `optimizer` makes an optimizer of the named parameter groups."""
+        """Build the network, see `Network`; `optimizer` makes an optimizer of the named parameter groups.
+
+        With `compile` a fit runs the backbone through torch.compile; the names in a checkpoint are the same either way.
+        """
         super().__init__(
             arch, classes=classes, weights=weights, source=source, head=head, loss=loss, frozen_bn=frozen_bn
         )
         self.make_optimizer = optimizer
+        self.compiled = compile
         self.smoothed_loss = SmoothedLoss()
         self.metrics = EvaluationMetrics(len(self.classes))
 
     def setup(self, stage: str) -> None:
         if stage == "fit":  # before a checkpoint is restored
             self.smoothed_loss.reset()
+            if self.compiled:  # in place, so that no parameter is renamed
+                self.backbone.compile()
 
     def on_fit_start(self) -> None:
         # Lightning warns of modules in eval mode just before on_train_start; frozen norms are meant to be.

@@ -41,7 +41,8 @@ def run(cfg: DictConfig) -> float | None:
         _warn_of_training_images(checkpoint.path, data, cfg.evaluate.part)
     metrics = evaluate_parts(trainer, model, data, [cfg.evaluate.part], build.evaluation(cfg), Path(cfg.run_dir))
     if trainer.is_global_zero:
-        run_folder.finish(cfg, data, metrics, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        run_folder.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
         for logger in trainer.loggers:
             logger.finalize("success")
     return metrics.get(cfg.optimized_metric)

@@ -33,7 +33,8 @@ def run(cfg: DictConfig) -> float:
         if trainer.is_global_zero:
             run_folder.start(cfg, data)
             if not in_place:
-                log_card(trainer.loggers, run_folder.plain(cfg), run_folder.facts(cfg, data), run_folder.typed())
+                facts = run_folder.facts(cfg, data, trainer.precision)
+                log_card(trainer.loggers, run_folder.plain(cfg), facts, run_folder.typed())
         return _fit(cfg, trainer, model, data)
 
 
@@ -52,5 +53,6 @@ def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: PetsDataMod
     if cfg.optimized_metric not in metrics:
         raise ValueError(f"optimized_metric={cfg.optimized_metric!r} is not among: {', '.join(sorted(metrics))}")
     if trainer.is_global_zero:
-        run_folder.finish(cfg, data, metrics, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        run_folder.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
     return metrics[cfg.optimized_metric]

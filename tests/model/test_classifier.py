@@ -227,3 +227,29 @@ def test_a_checkpoint_holds_plain_values_and_rebuilds_the_model(tmp_path: Path) 
             rebuilt.load_state_dict(checkpoint["state_dict"])
             assert torch.equal(rebuilt.eval()(images), expected)
     assert copy.deepcopy(model).state_dict().keys() == model.state_dict().keys()
+
+
+def test_a_compiled_fit_learns_the_same_and_its_checkpoint_has_the_same_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[Any] = []
+
+    def traced(function: Any) -> Any:
+        compiled.append(function)
+        return torch_compile(function, backend="eager")  # the tracer alone: generating code takes half a minute
+
+    torch_compile = torch.compile
+    monkeypatch.setattr(torch, "compile", traced)
+    loader = Loader(*(make_batch(seed=seed) for seed in range(2)))
+    states = {}
+    for compile in (False, True):
+        model = small(compile=compile)
+        trainer = make_trainer(tmp_path, callbacks=[FreezeBody()])
+        trainer.fit(model, loader, Loader(make_batch(seed=9)))
+        path = tmp_path / f"{compile}.ckpt"
+        trainer.save_checkpoint(path)
+        states[compile] = torch.load(path, weights_only=True)["state_dict"]
+    assert len(compiled) == 1
+    assert list(states[True]) == list(states[False])
+    torch.testing.assert_close(states[True], states[False])
+    copy.deepcopy(model)(make_batch().images)  # as the LR finder does

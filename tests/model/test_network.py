@@ -28,12 +28,36 @@ def norm_parameters(network: Network) -> list[nn.Parameter]:
 
 
 def test_norms_keep_their_statistics_when_everything_learns_with_always() -> None:
-    network = small(frozen_bn="always").train()
-    network.unfreeze()
+    network = small(frozen_bn="always")
+    network.weights = "pretrained.pt"
+    network.train().unfreeze()
     before = {name: buffer.clone() for name, buffer in network.backbone.named_buffers()}
     network(torch.rand(4, 3, 32, 32)).sum().backward()
     assert all(torch.equal(buffer, before[name]) for name, buffer in network.backbone.named_buffers())
     assert all(parameter.grad is not None for parameter in network.backbone.parameters())
+
+
+def test_norms_of_random_weights_have_nothing_to_keep_and_learn_once_unfrozen() -> None:
+    network = small(frozen_bn="always")
+    network.freeze_to("head")
+    assert not any(norm.training for norm in norm_layers(network.backbone))
+    network.train().unfreeze()
+    assert all(norm.training for norm in norm_layers(network.backbone))
+
+
+def test_convolutions_see_channels_last_and_the_values_stay() -> None:
+    network = small().eval()
+    images = torch.rand(2, 3, 48, 48)
+    convolution = network.backbone.body.conv1
+    assert convolution.weight.is_contiguous(memory_format=torch.channels_last)
+    seen = []
+    convolution.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
+    with torch.no_grad():
+        network(images)
+    given, made = seen[0]
+    assert given.is_contiguous(memory_format=torch.channels_last)
+    expected = nn.functional.conv2d(given.contiguous(), convolution.weight.contiguous(), stride=2, padding=3)
+    torch.testing.assert_close(made, expected)
 
 
 def test_forward_is_normalise_body_head_once() -> None:
@@ -42,7 +66,7 @@ def test_forward_is_normalise_body_head_once() -> None:
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     normalised = (images - mean[:, None, None]) / std[:, None, None]
     with torch.no_grad():
-        assert torch.equal(network(images), network.head(network.backbone(normalised)))
+        torch.testing.assert_close(network(images), network.head(network.backbone(normalised)))
         assert torch.equal(network.head(network.feature_map(images)), network(images))
     assert {"mean", "std"} <= network.state_dict().keys()
 

@@ -13,7 +13,7 @@ NAMES = ["early/decay", "early/no_decay", "late/decay", "late/no_decay", "head/d
 
 @pytest.fixture(scope="module", params=["concat_pool", "linear"])
 def network(request: pytest.FixtureRequest) -> Network:
-    return Network("resnet18", classes=["a", "b"], weights=None, head={"kind": request.param})
+    return Network("resnet18", classes=["a", "b"], weights=None, frozen_bn="train", head={"kind": request.param})
 
 
 def body_of(groups: dict[str, str]) -> Backbone:
