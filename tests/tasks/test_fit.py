@@ -54,7 +54,7 @@ def test_tensorboard_has_one_run_with_every_curve(events: EventAccumulator, run:
     }  # fmt: skip
     assert "hp_metric" not in scalars
     assert len(list(run[0].rglob("events.out.tfevents.*"))) == 1
-    assert "batch/1_presized_2_augmented" in events.Tags()["images"]
+    assert "batch/presized_and_augmented" in events.Tags()["images"]
     assert set(events.Tags()["tensors"]) >= {"run/1_card/text_summary", "run/2_config/text_summary"}
 
 
