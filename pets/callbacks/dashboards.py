@@ -32,17 +32,17 @@ SHOWN = 5
 HPARAM_METRICS = ("valid/error_rate", "valid/loss", "valid/accuracy", "valid/accuracy_macro", "train/loss_epoch")
 LAYOUT = {
     "1 learning": {
-        "loss of training and validation": ["Multiline", ["train/loss", "valid/loss"]],
-        "error rate": ["Multiline", ["valid/error_rate"]],
-        "accuracy, mean over the classes": ["Multiline", ["valid/accuracy_macro"]],
+        "loss of training and validation": ["Multiline", ["train/loss$", "valid/loss$"]],
+        "error rate": ["Multiline", ["valid/error_rate$"]],
+        "accuracy, mean over the classes": ["Multiline", ["valid/accuracy_macro$"]],
     },
     "2 schedule and speed": {
-        "learning rate of each layer group": ["Multiline", ["lr/early", "lr/late", "lr/head"]],
-        "momentum": ["Multiline", ["momentum/head"]],
-        "images a second": ["Multiline", ["speed/images_per_second"]],
+        "learning rate of each layer group": ["Multiline", ["lr/early$", "lr/late$", "lr/head$"]],
+        "momentum": ["Multiline", ["momentum/head$"]],
+        "images a second": ["Multiline", ["speed/images_per_second$"]],
     },
 }
-"""The page CUSTOM SCALARS: what belongs together, in one chart; three charts fill a row."""
+"""The page CUSTOM SCALARS: what belongs together, in one chart; tags are regular expressions."""
 
 
 def writers(loggers: Iterable[Logger]) -> list[SummaryWriter]:

@@ -6,7 +6,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from pets.callbacks.dashboards import LAYOUT, hyperparameters, log_card, typed_hyperparameters
+from pets.callbacks.dashboards import hyperparameters, log_card, typed_hyperparameters
 
 CONFIG = {
     "task": "fit",
@@ -79,8 +79,3 @@ def test_the_card_is_a_table_headed_by_the_command(tmp_path: Path) -> None:
     columns(tmp_path)
     card = read(tmp_path).Tensors("run/1_card/text_summary")[0].tensor_proto.string_val[0]
     assert card == b"| command | train.py |\n|---|---|\n| seed | 0 |"
-
-
-def test_the_layout_names_tags_that_exist() -> None:
-    tags = {tag for charts in LAYOUT.values() for _, names in charts.values() for tag in names}
-    assert {"train/loss", "valid/loss", "lr/head"} <= tags
