@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
 from playwright.sync_api import Error, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -73,6 +72,13 @@ def filter_runs(page: Page, pattern: str) -> None:
     page.locator("tf-runs-selector input >> visible=true").first.fill(pattern)
 
 
+def fit_axes(page: Page) -> None:
+    """Let every chart show all of its runs, and no others: filtering leaves the axes as they were."""
+    page.wait_for_timeout(5000)
+    for button in page.locator("paper-icon-button[icon='settings-overscan'] >> visible=true").all():
+        button.click()
+
+
 def sort_hparams(page: Page, column: str) -> None:
     """Put the rows of the HPARAMS table in the order of a column, the lowest first."""
     for menu, choice in (("Sort by", column), ("Direction", "Ascending")):
@@ -83,12 +89,9 @@ def sort_hparams(page: Page, column: str) -> None:
 
 
 def take(page: Page, path: Path, height: int = HEIGHT) -> None:
-    """Save the upper `height` pixels of the page once it is drawn, in 256 colours."""
+    """Save the upper `height` pixels of the page once it is drawn."""
     page.wait_for_timeout(5000)
     page.screenshot(path=path, clip={"x": 0, "y": 0, "width": WIDTH, "height": height})
-    with Image.open(path) as image:
-        small = image.convert("RGB").quantize(256)
-    small.save(path, optimize=True)
 
 
 def main() -> None:
@@ -104,6 +107,7 @@ def main() -> None:
         page = open_page("custom_scalars")
         sees(page, "images a second")
         filter_runs(page, arguments.runs)
+        fit_axes(page)
         take(page, arguments.out / "tensorboard_scalars.png", 840)
 
         page = open_page("images")
