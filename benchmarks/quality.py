@@ -28,7 +28,7 @@ CHAIN, FASTAI = "traditional chain", "fastai"
 OURS = "ours (the defaults)"
 ONE, NATIVE, NATIVE4 = "presize 460, one sampling", "native, one sampling", "native, 2x2 samples"
 CUBIC, CUBIC384 = "presize 460 bicubic, one sampling", "presize 384 bicubic, one sampling"
-PICTURED = (CHAIN, FASTAI, ONE, NATIVE, NATIVE4)
+PICTURED = (CHAIN, FASTAI, OURS, NATIVE, NATIVE4)
 
 Route = Callable[[Tensor, View], Tensor]
 """uint8 (3, S, S) native square -> float or uint8 (3, 224, 224) in [0, 255]."""
@@ -150,17 +150,24 @@ def measure(settings: Settings) -> Iterator[Table]:
     picture(settings.out / "sharpness.png")
 
 
-def picture(path: Path, side: int = 72, enlarge: int = 3) -> None:
-    """Save the routes and the oracle side by side: the same `side` pixels of a drawn animal, enlarged."""
+def picture(path: Path, side: int = 64, enlarge: int = 5, columns: int = 3) -> None:
+    """Save the routes and the oracle as tiles: the same `side` pixels of a drawn animal, enlarged without smoothing.
+
+    Each tile says how close the whole view is to the oracle.
+    """
     square = centre_square(draw_animal(np.random.default_rng(7), 400, 400))
     view = View(PRESIZE, 12, 20, 420, 1.06, 0.4, 0.5, -8.0)
-    shown = {name: route(square, view) for name, route in routes().items() if name in PICTURED}
-    shown["oracle"] = oracle(square, view.mapping(square.shape[-1], SIZE), SIZE)
-    edge, caption = side * enlarge, 22
-    sheet = Image.new("RGB", (len(shown) * (edge + 4) - 4, edge + caption), "white")
-    for column, (name, pixels) in enumerate(shown.items()):
-        window = pixels[:, 60 : 60 + side, 48 : 48 + side].float().round().clamp(0, 255).byte()
+    values = decibels(square, view)
+    shown = {f"{name}: {values[name]:.1f} dB": ROUTES[name](square, view) for name in PICTURED if name in values}
+    shown["oracle: 8x8 bicubic samples"] = oracle(square, view.mapping(square.shape[-1], SIZE), SIZE)
+    edge, caption, gap = side * enlarge, 30, 12
+    rows = math.ceil(len(shown) / columns)
+    sheet = Image.new("RGB", (columns * (edge + gap) + gap, rows * (edge + caption + gap)), "white")
+    for place, (title, pixels) in enumerate(shown.items()):
+        row, column = divmod(place, columns)
+        corner = (gap + column * (edge + gap), caption + row * (edge + caption + gap))
+        window = pixels[:, 88 : 88 + side, 48 : 48 + side].float().round().clamp(0, 255).byte()
         tile = Image.fromarray(window.permute(1, 2, 0).numpy()).resize((edge, edge), Image.Resampling.NEAREST)
-        sheet.paste(tile, (column * (edge + 4), caption))
-        ImageDraw.Draw(sheet).text((column * (edge + 4) + 2, 4), name, fill="black", font_size=14)
+        sheet.paste(tile, corner)
+        ImageDraw.Draw(sheet).text((corner[0], corner[1] - 6), title, fill="black", font_size=18, anchor="ls")
     sheet.save(path)

@@ -1,7 +1,7 @@
 """What TensorBoard shows besides curves: the first batch, the throughput, a card with the configuration."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -21,21 +21,28 @@ HPARAM_GROUPS = ("seed", "data", "augment", "model", "loss", "optimizer", "recip
 NOT_HPARAMS = ("_target_", "_partial_", "_convert_", "root")
 COPIES = ("data.batch_transform.", "data.seed", "model.loss.", "model.optimizer.")
 """Keys whose value stands elsewhere too."""
-ALWAYS_SHOWN = ("model.arch", "recipe.base_lr", "seed")
-"""First columns of the HPARAMS table, with what was typed on the command line."""
+COLUMNS = (
+    "recipe.base_lr", "model.arch", "seed", "augment.size", "data.batch_size", "recipe.epochs", "recipe.freeze_epochs",
+    "recipe.lr_mult", "augment.mix", "data.presize.size", "data.split.seed", "loss.label_smoothing",
+    "model.head.dropout", "optimizer.weight_decay",
+)  # fmt: skip
+"""What the HPARAMS table offers besides what was typed on the command line; a list of all keys would hide these."""
+SHOWN = 5
+"""Columns of hyperparameters that the HPARAMS table shows unasked."""
 HPARAM_METRICS = ("valid/error_rate", "valid/loss", "valid/accuracy", "valid/accuracy_macro", "train/loss_epoch")
 LAYOUT = {
     "1 learning": {
-        "loss": ["Multiline", ["train/loss", "train/loss_epoch", "valid/loss"]],
-        "error rate": ["Multiline", ["valid/error_rate"]],
+        "loss of training and validation": ["Multiline", ["train/loss$", "valid/loss$"]],
+        "error rate": ["Multiline", ["valid/error_rate$"]],
+        "accuracy, mean over the classes": ["Multiline", ["valid/accuracy_macro$"]],
     },
-    "2 schedule": {
-        "learning rate of each layer group": ["Multiline", ["lr/early", "lr/late", "lr/head"]],
-        "momentum": ["Multiline", ["momentum/head"]],
+    "2 schedule and speed": {
+        "learning rate of each layer group": ["Multiline", ["lr/early$", "lr/late$", "lr/head$"]],
+        "momentum": ["Multiline", ["momentum/head$"]],
+        "images a second": ["Multiline", ["speed/images_per_second$"]],
     },
-    "3 speed": {"images a second": ["Multiline", ["speed/images_per_second"]]},
 }
-"""The page CUSTOM SCALARS: what belongs together, in one chart."""
+"""The page CUSTOM SCALARS: what belongs together, in one chart; tags are regular expressions."""
 
 
 def writers(loggers: Iterable[Logger]) -> list[SummaryWriter]:
@@ -58,38 +65,63 @@ def log_card(
         facts: Lines of the card.
         overrides: What was typed, `key=value` each.
     """
-    card = "\n".join(["| | |", "|---|---|", *(f"| {name} | {fact} |" for name, fact in facts.items())])
+    rows = [f"| {name} | {fact} |" for name, fact in facts.items()]
+    card = "\n".join([*rows[:1], "|---|---|", *rows[1:]])
     text = yaml.safe_dump(dict(config), sort_keys=False)
-    typed = [override.split("=")[0].lstrip("+") for override in overrides]
-    params = hyperparameters(config)
+    typed = typed_hyperparameters(overrides)
+    params = typed | hyperparameters(config)
     for writer in writers(loggers):
         writer.add_text("run/1_card", card, 0)
         writer.add_text("run/2_config", "\n".join(f"    {line}" for line in text.splitlines()), 0)
         writer.add_custom_scalars(LAYOUT)  # type: ignore[no-untyped-call]
         experiment, *session = hparams(params, dict.fromkeys(HPARAM_METRICS, 0.0))  # type: ignore[no-untyped-call]
-        _show_first(experiment, {*typed, *ALWAYS_SHOWN})
+        _choose_columns(experiment, list(typed))
         for summary in (experiment, *session):
             writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
 
 
-def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
+def hyperparameters(config: Mapping[str, Any]) -> dict[str, float | str]:
     """Return what can differ between runs, by dotted key: no class, path, list or copy."""
     return {
-        key: value
+        key: _shown(key, value)
         for key, value in leaves(config)
-        if key.split(".")[0] in HPARAM_GROUPS
-        and isinstance(value, bool | int | float | str)
-        and not key.endswith(NOT_HPARAMS)
-        and not key.startswith(COPIES)
+        if _is_hyperparameter(key) and isinstance(value, bool | int | float | str)
     }
 
 
-def _show_first(experiment: Summary, keys: Collection[str]) -> None:
-    """Mark hyperparameters as those that differ between runs, which TensorBoard sorts before the others."""
+def typed_hyperparameters(overrides: Iterable[str]) -> dict[str, float | str]:
+    """Return the hyperparameters of a command line, among them chosen files (`augment=strong`) and parts of lists."""
+    pairs = (override.lstrip("+").partition("=") for override in overrides)
+    return {key: _number_or_text(value) for key, _, value in pairs if _is_hyperparameter(key)}
+
+
+def _is_hyperparameter(key: str) -> bool:
+    return key.split(".")[0] in HPARAM_GROUPS and not key.endswith(NOT_HPARAMS) and not key.startswith(COPIES)
+
+
+def _shown(key: str, value: float | str) -> float | str:
+    """Return text for what is no quantity: TensorBoard writes the seed 1 as 1.0000."""
+    return str(value) if isinstance(value, bool) or key.endswith("seed") else value
+
+
+def _number_or_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _choose_columns(experiment: Summary, typed: Sequence[str]) -> None:
+    """Keep the columns that matter and mark the first of them, which TensorBoard then shows before the others."""
     plugin_data = experiment.value[0].metadata.plugin_data
     content = HParamsPluginData.FromString(plugin_data.content)
-    for info in content.experiment.hparam_infos:
-        info.differs = info.name in keys
+    infos = {info.name: info for info in content.experiment.hparam_infos}
+    names = [name for name in dict.fromkeys((*typed, *COLUMNS)) if name in infos]
+    for name in names[: max(SHOWN, len(typed))]:
+        infos[name].differs = True
+    kept = [infos[name] for name in names]
+    del content.experiment.hparam_infos[:]
+    content.experiment.hparam_infos.extend(kept)
     plugin_data.content = content.SerializeToString()
 
 
@@ -132,4 +164,4 @@ class Dashboards(Callback):
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, PetsDataModule) and trainer.is_global_zero:
             for writer in writers(trainer.loggers):
-                writer.add_figure("batch/1_presized_2_augmented", before_and_after(data, self.images), 0)
+                writer.add_figure("batch/presized_and_augmented", before_and_after(data, self.images), 0)

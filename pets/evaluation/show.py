@@ -23,11 +23,12 @@ def show_batch(data: PetsDataModule, n: int = 9) -> Figure:
 
 
 def before_and_after(data: PetsDataModule, n: int = 8) -> Figure:
-    """Draw the first `n` training images in two rows: presized, and augmented."""
+    """Draw the first `n` training images in pairs, presized and augmented, two pairs a row."""
     batch = collate(first_samples(data, n))
     labels = [data.vocab[target] for target in batch.targets.tolist()]
-    images = [*batch.images, *data.augment(batch).images]
-    return image_grid(images, [*labels, *["augmented"] * len(labels)], columns=len(labels))
+    pairs = zip(batch.images, data.augment(batch).images, strict=True)
+    images = [image for pair in pairs for image in pair]
+    return image_grid(images, [title for label in labels for title in (label, "augmented")], columns=4)
 
 
 def augmentations(data: PetsDataModule, n: int = 11) -> Figure:

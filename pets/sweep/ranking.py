@@ -96,10 +96,9 @@ def _seeds_table(groups: Sequence[Repeats], keys: Sequence[str], metric: str) ->
         said = settings(group.jobs[0])
         seconds = statistics.fmean(job.seconds for job in group.jobs)
         spread = "" if group.sd is None else f"{group.sd:.4f}"
-        names = ", ".join(job.name for job in group.jobs)
-        row = [*(short(said.get(key, "")) for key in keys), f"{group.mean:.4f}", spread, str(len(group.jobs)), names]
+        row = [*(short(said.get(key, "")) for key in keys), f"{group.mean:.4f}", spread, str(len(group.jobs))]
         rows.append([*row, duration(seconds)])
-    return _table([*keys, f"{metric}, mean", "sd", "n", "jobs", "time, mean"], rows)
+    return _table([*keys, f"{metric}, mean", "sd", "n", "time, mean"], rows)
 
 
 def _jobs_table(jobs: Sequence[Job], keys: Sequence[str]) -> str:

@@ -24,6 +24,8 @@ def test_every_route_shows_the_same_view_and_the_chain_is_the_softest() -> None:
 
 @pytest.mark.usefixtures("routes_without_fastai")
 def test_the_picture_holds_a_tile_a_route_and_the_oracle(tmp_path: Path) -> None:
-    quality.picture(tmp_path / "sharpness.png")
+    quality.picture(tmp_path / "sharpness.png", side=10, enlarge=5, columns=2)
     with Image.open(tmp_path / "sharpness.png") as sheet:
-        assert sheet.width > 4 * sheet.height
+        tiles = [sheet.crop((12 + x, 30 + y, 62 + x, 80 + y)) for y in (0, 92, 184) for x in (0, 62)]
+    assert all(len(tile.getcolors(2500) or ()) > 10 for tile in tiles[:5])
+    assert tiles[5].getcolors(1) == [(2500, (255, 255, 255))], "four routes and the oracle"

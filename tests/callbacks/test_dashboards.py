@@ -6,7 +6,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from pets.callbacks.dashboards import LAYOUT, hyperparameters, log_card
+from pets.callbacks.dashboards import hyperparameters, log_card, typed_hyperparameters
 
 CONFIG = {
     "task": "fit",
@@ -25,9 +25,24 @@ CONFIG = {
 }
 
 
+def columns(folder: Path, *overrides: str) -> list[tuple[str, bool]]:
+    """Return name and `differs` of each hyperparameter that TensorBoard's table can show, in its order."""
+    logger = TensorBoardLogger(folder, name="", version="")
+    log_card([logger], CONFIG, {"command": "train.py", "seed": "0"}, overrides)
+    logger.finalize("success")
+    content = HParamsPluginData.FromString(read(folder).SummaryMetadata("_hparams_/experiment").plugin_data.content)
+    return [(info.name, info.differs) for info in content.experiment.hparam_infos]
+
+
+def read(folder: Path) -> EventAccumulator:
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return events
+
+
 def test_hyperparameters_are_what_can_differ_and_nothing_twice() -> None:
     assert hyperparameters(CONFIG) == {
-        "seed": 0,
+        "seed": "0",
         "data.batch_size": 16,
         "model.arch": "resnet18",
         "model.head.kind": "linear",
@@ -36,17 +51,31 @@ def test_hyperparameters_are_what_can_differ_and_nothing_twice() -> None:
     }
 
 
-def test_what_was_typed_is_marked_to_be_shown_first(tmp_path: Path) -> None:
-    logger = TensorBoardLogger(tmp_path, name="", version="")
-    log_card([logger], CONFIG, {"seed": "0"}, ["model.head.kind=linear", "+data.batch_size=16"])
-    logger.finalize("success")
-    events = EventAccumulator(str(tmp_path))
-    events.Reload()
-    content = HParamsPluginData.FromString(events.SummaryMetadata("_hparams_/experiment").plugin_data.content)
-    first = {info.name for info in content.experiment.hparam_infos if info.differs}
-    assert first == {"model.head.kind", "data.batch_size", "model.arch", "recipe.base_lr", "seed"}
+def test_typed_hyperparameters_are_chosen_files_and_parts_of_lists_too() -> None:
+    typed = ["experiment=demo", "augment=strong", "recipe.phases.0.lr=1e-3", "data.root=/photos", "~loss"]
+    assert typed_hyperparameters(typed) == {"augment": "strong", "recipe.phases.0.lr": 0.001}
 
 
-def test_the_layout_names_tags_that_exist() -> None:
-    tags = {tag for charts in LAYOUT.values() for _, names in charts.values() for tag in names}
-    assert {"train/loss", "valid/loss", "lr/head"} <= tags
+def test_the_table_has_the_common_columns_and_shows_five(tmp_path: Path) -> None:
+    names, differs = zip(*columns(tmp_path), strict=True)
+    assert names == ("recipe.base_lr", "model.arch", "seed", "data.batch_size", "recipe.epochs")
+    assert all(differs)
+
+
+def test_what_was_typed_is_shown_first(tmp_path: Path) -> None:
+    typed = ("model.head.kind=linear", "+data.batch_size=16", "augment=strong", "recipe.phases.0.lr=1e-3")
+    found = dict(columns(tmp_path, *typed))
+    assert [name for name, differs in found.items() if differs] == [
+        "model.head.kind",
+        "data.batch_size",
+        "augment",
+        "recipe.phases.0.lr",
+        "recipe.base_lr",
+    ]
+    assert found["model.arch"] is False
+
+
+def test_the_card_is_a_table_headed_by_the_command(tmp_path: Path) -> None:
+    columns(tmp_path)
+    card = read(tmp_path).Tensors("run/1_card/text_summary")[0].tensor_proto.string_val[0]
+    assert card == b"| command | train.py |\n|---|---|\n| seed | 0 |"

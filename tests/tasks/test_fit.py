@@ -1,6 +1,7 @@
 """A fit leaves one complete run folder: plain checkpoints, the table of epochs, metrics, one TensorBoard run."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from pets.callbacks.dashboards import LAYOUT
 from pets.tasks import fit
 
 Compose = Callable[..., DictConfig]
@@ -54,7 +56,7 @@ def test_tensorboard_has_one_run_with_every_curve(events: EventAccumulator, run:
     }  # fmt: skip
     assert "hp_metric" not in scalars
     assert len(list(run[0].rglob("events.out.tfevents.*"))) == 1
-    assert "batch/1_presized_2_augmented" in events.Tags()["images"]
+    assert "batch/presized_and_augmented" in events.Tags()["images"]
     assert set(events.Tags()["tensors"]) >= {"run/1_card/text_summary", "run/2_config/text_summary"}
 
 
@@ -67,6 +69,12 @@ def test_tensorboard_has_one_hparams_session_whose_metrics_are_curves(events: Ev
     assert {"recipe.base_lr", "seed", "data.batch_size", "model.arch"} <= {
         info.name for info in experiment.hparam_infos
     }
+
+
+def test_each_line_of_the_chart_page_is_one_curve(events: EventAccumulator) -> None:
+    patterns = [pattern for charts in LAYOUT.values() for _, patterns in charts.values() for pattern in patterns]
+    found = {pattern: [tag for tag in events.Tags()["scalars"] if re.match(pattern, tag)] for pattern in patterns}
+    assert found == {pattern: [pattern.removesuffix("$")] for pattern in patterns}
 
 
 def test_the_same_configuration_gives_the_same_bits(tiny_config: Compose, tmp_path: Path) -> None:
