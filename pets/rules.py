@@ -80,6 +80,7 @@ RULES: dict[str, Rule] = {
     "data.split.from": TEXT.or_null(),
     "data.presize.size": integer(1, 8192),
     "data.presize.method": one_of("crop", "pad", "squish"),
+    "data.presize.interpolation": one_of("bilinear", "bicubic"),
     "data.classes": list_of(TEXT).or_null(),
     "data.batch_size": integer(1),
     "data.num_workers": integer(0, 256).or_null(),

@@ -113,13 +113,17 @@ def test_every_form_agrees_on_photographs(arch: str, real_data: Path, tmp_path: 
 BLOCK = "import sys; sys.modules.update(dict.fromkeys({blocked!r}.split()))\n"
 
 
-@pytest.fixture(scope="module", params=["crop", "pad", "squish"])
+@pytest.fixture(
+    scope="module",
+    params=[Presize(SIDE), Presize(SIDE, "pad"), Presize(SIDE, "squish"), Presize(SIDE, "crop", "bicubic")],
+    ids=lambda presize: f"{presize.method} {presize.interpolation}",
+)
 def folder(request: pytest.FixtureRequest, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An exported folder for each way of presizing."""
-    if request.param == "crop":
+    if request.param == Presize(SIDE):
         return exported
-    root = tmp_path_factory.mktemp(request.param)
-    save_checkpoint(root / "last.ckpt", presize=Presize(SIDE, request.param))
+    root = tmp_path_factory.mktemp(request.param.method)
+    save_checkpoint(root / "last.ckpt", presize=request.param)
     return export_folder(root / "last.ckpt", root / "model", onnx=not missing_for_onnx())
 
 
