@@ -79,7 +79,7 @@ RULES: dict[str, Rule] = {
     "data.split.seed": integer(0),
     "data.split.from": TEXT.or_null(),
     "data.presize.size": integer(1, 8192),
-    "data.presize.method": one_of("crop", "pad", "squish"),
+    "data.presize.method": one_of("crop", "pad", "squish", "native"),
     "data.presize.interpolation": one_of("bilinear", "bicubic"),
     "data.classes": list_of(TEXT).or_null(),
     "data.batch_size": integer(1),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-METHODS = ("crop", "pad", "squish")
+METHODS = ("crop", "pad", "squish", "native")
 INTERPOLATIONS = ("bilinear", "bicubic")
 
 
@@ -18,11 +18,13 @@ class Presize:
     """The first half of fastai's presizing (its `Resize(460)`): to a square canvas that later crops and turns fit into.
 
     `crop` takes a square as wide as the short side and resizes it, `pad` resizes the long side to the canvas and fills
-    the rest with reflections, `squish` ignores the aspect ratio. Resizing is antialiased.
+    the rest with reflections, `squish` ignores the aspect ratio. `native` takes the square of `crop` and resizes it
+    only if it is larger than the canvas; a smaller one lies at the top left, its pixels as they were decoded. Resizing
+    is antialiased.
 
     Args:
         size: Side of the canvas in pixels.
-        method: `crop`, `pad` or `squish`.
+        method: `crop`, `pad`, `squish` or `native`.
         interpolation: `bilinear` or `bicubic`.
 
     Raises:
@@ -67,13 +69,15 @@ class Presize:
 
         Args:
             image: What `shrink` returned.
-            u: Uniform number in [0, 1) that places the square (`crop`) or the image (`pad`) along the long side; None
-                centres it.
+            u: Uniform number in [0, 1) that places the square (`crop`, `native`) or the image (`pad`) along the long
+                side; None centres it.
 
         Returns:
             The canvas, uint8 (3, size, size), contiguous, and the side in pixels of the square at its top left that
             holds the image.
         """
+        if self.method == "native":
+            return _place(_cut(image, u), self.size)
         if self.method == "crop":
             canvas = self._resize(_cut(image, u), self.size, self.size)
         else:
@@ -107,6 +111,14 @@ def _cut(image: Tensor, u: float | None) -> Tensor:
     side = min(height, width)
     top, left = _offset(height - side, u), _offset(width - side, u)
     return image[:, top : top + side, left : left + side]
+
+
+def _place(square: Tensor, size: int) -> tuple[Tensor, int]:
+    """Lay a square at the top left of an empty canvas; return its side too."""
+    side = square.shape[-1]
+    canvas = square.new_zeros(3, size, size)
+    canvas[:, :side, :side] = square
+    return canvas, side
 
 
 def _mirror_to_square(image: Tensor, size: int, u: float | None) -> Tensor:

@@ -19,14 +19,20 @@ classes = json.load(open("model.json", encoding="utf-8"))["classes"]
 best = probabilities.argmax()
 print(classes[best], float(probabilities[best]))
 """
-_TORCH_SQUARE = {
-    "crop": """\
+_TORCH_CUT = """\
 scale = {size} / min(height, width)
 if scale < 1:
     image = F.resize(image, [round(height * scale), round(width * scale)], {mode}antialias=True)
 height, width = image.shape[1:]
 side = min(height, width)
 top, left = (height - side) // 2, (width - side) // 2
+"""
+_TORCH_SQUARE = {
+    "native": _TORCH_CUT
+    + """\
+square = image[:, top : top + side, left : left + side]""",
+    "crop": _TORCH_CUT
+    + """\
 square = F.resize(image[:, top : top + side, left : left + side], [{size}, {size}], {mode}antialias=True)""",
     "squish": """\
 square = F.resize(image, [{size}, {size}], {mode}antialias=True)""",
@@ -54,14 +60,20 @@ classes = json.load(open("model.json", encoding="utf-8"))["classes"]
 best = probabilities.argmax()
 print(classes[best], float(probabilities[best]))
 """
-_ONNX_SQUARE = {
-    "crop": """\
+_ONNX_CUT = """\
 scale = {size} / min(width, height)
 if scale < 1:
     image = image.resize((round(width * scale), round(height * scale)), Image.Resampling.{pillow})
 width, height = image.size
 side = min(width, height)
 left, top = (width - side) // 2, (height - side) // 2
+"""
+_ONNX_SQUARE = {
+    "native": _ONNX_CUT
+    + """\
+square = image.crop((left, top, left + side, top + side))""",
+    "crop": _ONNX_CUT
+    + """\
 square = image.crop((left, top, left + side, top + side)).resize(({size}, {size}), Image.Resampling.{pillow})""",
     "squish": """\
 square = image.resize(({size}, {size}), Image.Resampling.{pillow})""",

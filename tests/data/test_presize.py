@@ -32,7 +32,7 @@ def test_every_method_fills_the_canvas(method: str, shape: tuple[int, int], u: f
     assert canvas.shape == (3, 16, 16)
     assert canvas.dtype == torch.uint8
     assert canvas.is_contiguous()
-    assert side == 16
+    assert side == (min(16, *shape) if method == "native" else 16)
 
 
 def test_crop_keeps_the_short_side_and_moves_along_the_long_side() -> None:
@@ -114,7 +114,7 @@ def test_shrinking_never_enlarges_and_keeps_enough_for_the_canvas(
     assert (height, width) == presize.shrunk_shape(*shape)
     assert height * width <= shape[0] * shape[1]
     assert torch.equal(presize.shrink(shrunk), shrunk)
-    if method == "crop":
+    if method in ("crop", "native"):
         assert min(height, width) == min(size, *shape)
         assert min(height, width) < size or abs(height / width / (shape[0] / shape[1]) - 1) <= 0.5 / size
     elif method == "pad":
@@ -145,6 +145,19 @@ def test_a_large_image_is_shrunk_before_the_square_is_cut() -> None:
         assert torch.equal(Presize(30)(image, u)[0], small[:, :, left : left + 30])
 
 
+@settings(max_examples=100, deadline=None)
+@given(shape=SHAPES, size=st.integers(1, 60), u=st.floats(0, 1, exclude_max=True) | st.none())
+def test_native_is_crop_that_never_enlarges(shape: tuple[int, int], size: int, u: float | None) -> None:
+    image = noise(*shape)
+    canvas, side = Presize(size, "native")(image, u)
+    assert side == min(size, *shape)
+    assert torch.equal(canvas[:, :side, :side], Presize(side)(image, u)[0])
+    assert int(canvas.sum()) == int(canvas[:, :side, :side].sum())
+    if side == min(shape):
+        top, left = (free // 2 if u is None else int(u * (free + 1)) for free in (shape[0] - side, shape[1] - side))
+        assert torch.equal(canvas[:, :side, :side], image[:, top : top + side, left : left + side])
+
+
 @pytest.mark.parametrize("method", ["pad", "squish"])
 def test_methods_that_show_the_whole_image_resize_it_once(method: str) -> None:
     for shape in ((90, 140), (20, 25), (20, 140)):
@@ -158,7 +171,7 @@ def test_methods_that_show_the_whole_image_resize_it_once(method: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "zoom"}, r"data\.presize\.method='zoom' must be one of crop, pad, squish"),
+        ({"method": "zoom"}, r"data\.presize\.method='zoom' must be one of crop, pad, squish, native"),
         ({"interpolation": "nearest"}, r"data\.presize\.interpolation='nearest' must be one of bilinear, bicubic"),
         ({"size": 0}, r"data\.presize\.size=0 must be"),
         ({"size": 46.5}, r"data\.presize\.size=46\.5 must be"),
