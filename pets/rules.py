@@ -88,6 +88,7 @@ RULES: dict[str, Rule] = {
     "data.on_error": one_of("raise", "skip"),
     "data.exclude": TEXT.or_null(),
     "data.relabel": TEXT.or_null(),
+    "data.cache": one_of("none", "ram", "disk"),
     # augment
     "augment._target_": TEXT,
     "augment.size": integer(8, 8192),

@@ -8,8 +8,9 @@ import torch
 
 from pets.augment.batch import BatchTransform, evaluate_images
 from pets.data.batch import Batch, Draw
-from pets.data.dataset import ImageDataset, Items, collate
+from pets.data.dataset import ImageDataset, collate
 from pets.data.images import open_image
+from pets.data.items import Items
 from pets.data.labels import Vocab
 from pets.data.presize import Presize
 from tests.augment.test_geometry import step_by_step
