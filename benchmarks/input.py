@@ -12,16 +12,29 @@ from benchmarks import ours, rivals
 from benchmarks.harness import Case, Claim, Table, interleave, rates
 from benchmarks.images import repeated
 from benchmarks.settings import Settings
+from pets.data.cache import CACHES
 from pets.data.images import open_image
+from pets.data.presize import Presize
 
 BATCH, REPEATED = 64, 3
 OURS, FASTAI, LIMIT = "ours", "fastai", "limit"
+VARIANTS: dict[str, tuple[Presize, str]] = {
+    "crop (the default)": (Presize(), "none"),
+    "crop, bicubic": (Presize(interpolation="bicubic"), "none"),
+    "native": (Presize(method="native"), "none"),
+    **{
+        f"{method}, cache={kind}": (Presize(method=method), kind)
+        for method in ("crop", "native")
+        for kind in CACHES[1:]
+    },
+}
+"""Presizing and cache of each row of the table of variants."""
 
 
 def measure(settings: Settings) -> Iterator[Table]:
-    """Yield the item pipeline, then loader and batch transform together."""
+    """Yield the item pipeline, its variants, then loader and batch transform together."""
     root = repeated(settings.images, REPEATED, settings.out)
-    files = sorted(root.iterdir())
+    files = sorted(root.glob("*.jpg"))
     module = ours.data_module(root, BATCH)
     items = len(module.train_dataloader()) * BATCH
     note = f"{items} images in batches of {BATCH} with {rivals.WORKERS} workers; fastai starts its workers every epoch"
@@ -31,6 +44,10 @@ def measure(settings: Settings) -> Iterator[Table]:
     if rivals.available():
         cases.append(Case(FASTAI, rivals.drain_items(files, BATCH), items))
     yield _table("items", "File to uint8 square (limit: decode only)", cases, claims, note, settings)
+
+    modules = {name: ours.data_module(root, BATCH, *variant) for name, variant in VARIANTS.items()}
+    cases = [Case(name, ours.drain_items(variant), items) for name, variant in modules.items()]
+    yield _table("variants", "File to uint8 square by data.presize and data.cache", cases, [], note, settings)
 
     cases = [Case(OURS, ours.drain_batches(module), items), Case(LIMIT, _drain_bare(module), items)]
     claims = [Claim(OURS, FASTAI, at_least=5)]

@@ -27,7 +27,7 @@ from pets.training.recipe import fine_tune
 CONF = Path(__file__).parents[1] / "conf"
 
 
-def data_module(root: Path, batch_size: int, presize: Presize | None = None) -> PetsDataModule:
+def data_module(root: Path, batch_size: int, presize: Presize | None = None, cache: str = "none") -> PetsDataModule:
     """Return the data module of a folder: 20% validation, default augmentation, as many workers as fastai gets."""
     module = PetsDataModule(
         ImageFolder(root),
@@ -37,6 +37,7 @@ def data_module(root: Path, batch_size: int, presize: Presize | None = None) -> 
         presize=presize,
         batch_size=batch_size,
         num_workers=WORKERS,
+        cache=cache,
     )
     module.prepare_data()
     module.setup()

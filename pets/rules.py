@@ -79,7 +79,8 @@ RULES: dict[str, Rule] = {
     "data.split.seed": integer(0),
     "data.split.from": TEXT.or_null(),
     "data.presize.size": integer(1, 8192),
-    "data.presize.method": one_of("crop", "pad", "squish"),
+    "data.presize.method": one_of("crop", "pad", "squish", "native"),
+    "data.presize.interpolation": one_of("bilinear", "bicubic"),
     "data.classes": list_of(TEXT).or_null(),
     "data.batch_size": integer(1),
     "data.num_workers": integer(0, 256).or_null(),
@@ -87,6 +88,7 @@ RULES: dict[str, Rule] = {
     "data.on_error": one_of("raise", "skip"),
     "data.exclude": TEXT.or_null(),
     "data.relabel": TEXT.or_null(),
+    "data.cache": one_of("none", "ram", "disk"),
     # augment
     "augment._target_": TEXT,
     "augment.size": integer(8, 8192),

@@ -7,7 +7,8 @@ from pathlib import Path
 from lightning import Callback, LightningModule, Trainer
 
 from pets.callbacks.dashboards import writers
-from pets.data.datamodule import Part, PetsDataModule
+from pets.data.contents import Part
+from pets.data.datamodule import PetsDataModule
 from pets.evaluation import artifacts
 from pets.evaluation.embedding import publish_embedding
 from pets.evaluation.evaluate import Evaluation, Options, evaluate, key_numbers

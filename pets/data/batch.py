@@ -1,6 +1,6 @@
 """What travels from the dataset to the model: the fields of a sample and, stacked, of a batch."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -31,3 +31,17 @@ class Batch(NamedTuple):
     """float32 (B, N_DRAWS) uniform numbers in [0, 1) that decide the augmentation; zeros in evaluation."""
     padding: Tensor
     """bool (B,) true for items repeated only to give every process equally many batches: never counted."""
+
+
+class BatchTransform(Protocol):
+    """What turns a uint8 batch into a float batch, on the device."""
+
+    @property
+    def size(self) -> int:
+        """Side of the images given to the model, in pixels."""
+
+    def train(self, batch: Batch, n_classes: int | None = None) -> Batch:
+        """Augment a batch as its draws decide."""
+
+    def evaluate(self, batch: Batch) -> Batch:
+        """Resize a batch."""

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from pets.data.corrections import find_undecodable, read_excluded, read_relabelled
-from pets.data.dataset import Items
 from pets.data.files import Source
+from pets.data.items import Items
 from pets.data.labels import Vocab
 from pets.data.splits import Split, SplitRule
+
+Part = Literal["train", "valid", "test"]
 
 
 class Contents(NamedTuple):
@@ -23,6 +25,21 @@ class Contents(NamedTuple):
     """Why images were left out, by file."""
     ignored: dict[str, int]
     """How many entries of the folder are not images, by suffix or reason."""
+
+    def indices(self, part: Part) -> np.ndarray:
+        """Return the indices into the items of one part.
+
+        Raises:
+            ValueError: The part is unknown or empty.
+        """
+        if part not in Split._fields:
+            raise ValueError(f"part={part!r} must be one of {', '.join(Split._fields)}")
+        indices: np.ndarray = getattr(self.split, part)
+        if not len(indices):
+            raise ValueError(
+                f"the part {part!r} is empty; data.split.test_pct or data.split.method=official fills 'test'"
+            )
+        return indices
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{len(indices):,} {part}" for part, indices in self.split._asdict().items() if len(indices))

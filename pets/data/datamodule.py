@@ -4,38 +4,25 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from pets import cores
-from pets.data.batch import Batch
-from pets.data.contents import Contents, read_contents
-from pets.data.dataset import ImageDataset, Items, Sample, collate
+from pets.data.batch import Batch, BatchTransform
+from pets.data.cache import CACHES, build_cache
+from pets.data.contents import Contents, Part, read_contents
+from pets.data.dataset import ImageDataset, Sample, collate
 from pets.data.files import Source
+from pets.data.items import Items
 from pets.data.labels import Vocab
 from pets.data.positions import Stream
 from pets.data.presize import Presize
 from pets.data.sampler import PositionSampler, Start
+from pets.data.shrunk import ShrunkImages
 from pets.data.splits import Split, SplitRule, write_manifest
-
-Part = Literal["train", "valid", "test"]
-
-
-class BatchTransform(Protocol):
-    """What turns a uint8 batch into a float batch, on the device."""
-
-    @property
-    def size(self) -> int:
-        """Side of the images given to the model, in pixels."""
-
-    def train(self, batch: Batch, n_classes: int | None = None) -> Batch:
-        """Augment a batch as its draws decide."""
-
-    def evaluate(self, batch: Batch) -> Batch:
-        """Resize a batch."""
 
 
 class PetsDataModule(LightningDataModule):
@@ -57,6 +44,8 @@ class PetsDataModule(LightningDataModule):
             once at set-up, those that cannot be are left out and listed in the manifest.
         exclude: CSV file whose column `file` names images to leave out.
         relabel: CSV file whose columns `file` and `label` correct labels.
+        cache: Where the images of all parts are kept once they are decoded, from the first loader on: `none`, `ram`
+            (each process has its own), `disk` (below the data root, for later runs too). The batches are the same.
 
     Attributes:
         start: Where the training order goes on in a resumed run.
@@ -80,6 +69,7 @@ class PetsDataModule(LightningDataModule):
         on_error: str = "raise",
         exclude: str | Path | None = None,
         relabel: str | Path | None = None,
+        cache: str = "none",
     ) -> None:
         super().__init__()
         for key, value, least in (
@@ -89,8 +79,9 @@ class PetsDataModule(LightningDataModule):
         ):
             if value < least:
                 raise ValueError(f"data.{key}={value} must be {least} or more")
-        if on_error not in ("raise", "skip"):
-            raise ValueError(f"data.on_error={on_error!r} must be one of raise, skip")
+        for key, choice, choices in (("on_error", on_error, ("raise", "skip")), ("cache", cache, CACHES)):
+            if choice not in choices:
+                raise ValueError(f"data.{key}={choice!r} must be one of {', '.join(choices)}")
         self.source = source
         self.labeller = labeller
         self.split_rule = split
@@ -103,6 +94,7 @@ class PetsDataModule(LightningDataModule):
         self.on_error = on_error
         self.exclude = exclude
         self.relabel = relabel
+        self.cache = cache
         self.start = Start()
 
     def prepare_data(self) -> None:
@@ -148,8 +140,16 @@ class PetsDataModule(LightningDataModule):
             on_error=self.on_error,
             exclude=self.exclude,
             relabel=self.relabel,
-            show_progress=self.trainer is None or self.trainer.is_global_zero,
+            show_progress=self._is_first,
         )
+
+    @cached_property
+    def _cache(self) -> ShrunkImages | None:
+        return build_cache(self.cache, self.items, self.presize, self._is_first)
+
+    @property
+    def _is_first(self) -> bool:
+        return self.trainer is None or self.trainer.is_global_zero
 
     def summary(self) -> str:
         """Say in one line how many images there are, of what, in which parts, and what is not used."""
@@ -203,19 +203,14 @@ class PetsDataModule(LightningDataModule):
         Raises:
             ValueError: The part is unknown or empty, or the Trainer would divide the shares again.
         """
-        if part not in Split._fields:
-            raise ValueError(f"part={part!r} must be one of {', '.join(Split._fields)}")
-        indices = getattr(self.splits, part)
-        if not len(indices):
-            raise ValueError(
-                f"the part {part!r} is empty; data.split.test_pct or data.split.method=official fills 'test'"
-            )
-        dataset = ImageDataset(self.items, indices, self.presize, self.seed, training, stream)
+        indices = self._contents.indices(part)
+        dataset = ImageDataset(self.items, indices, self.presize, self.seed, training, stream, self._cache)
         rank, world_size = self._process()
         sampler = PositionSampler(
             len(indices), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch, start=self.start
         )
-        num_workers = self._default_workers() if self.num_workers is None else self.num_workers
+        processes = 1 if self.trainer is None else self.trainer.num_devices
+        num_workers = cores.workers(processes) if self.num_workers is None else self.num_workers
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
@@ -236,10 +231,6 @@ class PetsDataModule(LightningDataModule):
                 "trainer.use_distributed_sampler=true must be false: the data module gives every process its share"
             )
         return self.trainer.global_rank, self.trainer.world_size
-
-    def _default_workers(self) -> int:
-        local_processes = 1 if self.trainer is None else self.trainer.num_devices
-        return min(cores.MAX_WORKERS, max(1, cores.available() // local_processes))
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the shuffled and augmented training part."""

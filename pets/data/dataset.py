@@ -1,8 +1,6 @@
 """From a request of the sampler to a presized uint8 sample, and from samples to a batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,31 +10,10 @@ from torch.utils.data import Dataset, default_collate
 
 from pets.data.batch import N_DRAWS, Batch, Draw
 from pets.data.images import open_image
-from pets.data.labels import Vocab
+from pets.data.items import Items
 from pets.data.positions import Stream, uniforms
 from pets.data.presize import Presize
-
-
-@dataclass(frozen=True, eq=False)
-class Items:
-    """The table of all labelled images.
-
-    Arrays and no lists: the reference counts of Python objects would copy the table into each worker, page by page.
-    """
-
-    root: Path
-    files: np.ndarray
-    """Unicode (n,) POSIX paths relative to `root`."""
-    targets: np.ndarray
-    """int64 (n,) class indices."""
-    vocab: Vocab
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def path(self, index: int) -> Path:
-        """Return the path of one image."""
-        return self.root / str(self.files[index])
+from pets.data.shrunk import ShrunkImages
 
 
 class Sample(NamedTuple):
@@ -50,15 +27,6 @@ class Sample(NamedTuple):
     padding: bool
 
 
-class SampleError(ValueError):
-    """An image that cannot be loaded; the message names the file, in one line."""
-
-    def __init__(self, message: str) -> None:
-        # A DataLoader re-raises what a worker raised with the worker's whole traceback as the message.
-        last_line = message.rstrip().rsplit("\n", 1)[-1]
-        super().__init__(last_line.removeprefix(f"{type(self).__module__}.{type(self).__qualname__}: "))
-
-
 class ImageDataset(Dataset[Sample]):
     """One part of the items, decoded and presized.
 
@@ -69,6 +37,7 @@ class ImageDataset(Dataset[Sample]):
         seed: The run's seed.
         training: Whether to draw random numbers for the augmentation; without, the square is centred and they are 0.
         stream: The purpose of these random numbers.
+        cache: The shrunk images of all items; None: each is decoded when it is asked for.
     """
 
     def __init__(
@@ -79,6 +48,7 @@ class ImageDataset(Dataset[Sample]):
         seed: int = 0,
         training: bool = False,
         stream: Stream = Stream.AUGMENT,
+        cache: ShrunkImages | None = None,
     ) -> None:
         self.items = items
         self.indices = indices
@@ -86,6 +56,7 @@ class ImageDataset(Dataset[Sample]):
         self.seed = seed
         self.training = training
         self.stream = stream
+        self.cache = cache
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -107,11 +78,8 @@ class ImageDataset(Dataset[Sample]):
             draws = uniforms(self.seed, self.stream, epoch, item, n=N_DRAWS)
         else:
             draws = np.zeros(N_DRAWS, dtype=np.float32)
-        try:
-            image = open_image(self.items.path(item))
-        except (OSError, ValueError) as error:
-            raise SampleError(str(error)) from error
-        canvas, side = self.presize(image, float(draws[0]) if self.training else None)
+        shrunk = self.presize.shrink(self.items.load(item, open_image)) if self.cache is None else self.cache[item]
+        canvas, side = self.presize.square(shrunk, float(draws[0]) if self.training else None)
         target = int(self.items.targets[item])
         width = torch.tensor(side, dtype=torch.float32)
         return Sample(canvas, target, item, width, torch.from_numpy(draws), padding)

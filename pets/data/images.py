@@ -4,13 +4,18 @@ import io
 import os
 import threading
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 import torchvision.io  # noqa: F401  (registers torch.ops.image)
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+
+T = TypeVar("T")
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused before they are decoded (Pillow's own limit for a decompression bomb; 0.5 GB of RGB)."""
@@ -57,11 +62,24 @@ def open_image(source: str | Path | bytes) -> Tensor:
         ValueError: It cannot be read, is not an image, empty, broken, truncated, or larger than `MAX_BYTES` or
             `MAX_PIXELS` allow.
     """
-    name, data = _read(source)
+    return _decoded(source, _decode)
+
+
+def image_shape(source: str | Path | bytes) -> tuple[int, int]:
+    """Return height and width of what `open_image` returns, from the header alone.
+
+    Raises:
+        FileNotFoundError, ValueError: As `open_image`, as far as the header tells.
+    """
+    return _decoded(source, _upright_shape)
+
+
+def _decoded(source: str | Path | bytes, decode: Callable[[bytes], T]) -> T:
+    name, data = read_bytes(source)
     if not data:
         raise ValueError(f"{name}: the file is empty")
     try:
-        return _decode(data)
+        return decode(data)
     except UnidentifiedImageError:
         raise ValueError(f"{name}: not an image of a known format ({', '.join(_FORMATS)})") from None
     except Exception as error:  # a broken file makes the decoders raise nearly anything
@@ -70,7 +88,13 @@ def open_image(source: str | Path | bytes) -> Tensor:
         raise ValueError(f"{name}: cannot be decoded: {' '.join((reason or repr(error)).split())}") from error
 
 
-def _read(source: str | Path | bytes) -> tuple[str, bytes]:
+def read_bytes(source: str | Path | bytes) -> tuple[str, bytes]:
+    """Return what messages call a source, and its bytes.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be read, or is larger than `MAX_BYTES`.
+    """
     if isinstance(source, bytes):
         return "<bytes>", source
     # A message stays one line, and can be printed, whatever the file is called.
@@ -89,16 +113,30 @@ def _read(source: str | Path | bytes) -> tuple[str, bytes]:
         raise ValueError(f"{name}: cannot be read: {error.strerror}") from error
 
 
-def _decode(data: bytes) -> Tensor:
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
     with _pillow, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS} allowed")
-            if _decode_jpeg is None or image.format not in ("JPEG", "MPO"):
-                return pillow_pixels(image)
-            # Pillow's reading of EXIF: torchvision's misses the tag where another APP1 segment comes first.
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+            yield image
+
+
+def _upright_shape(data: bytes) -> tuple[int, int]:
+    with _opened(data) as image:
+        transpose, _ = _UPRIGHT.get(image.getexif().get(_EXIF_ORIENTATION, 1), (False, ()))
+        # Pillow has already turned the size of a TIFF.
+        turned = transpose and image.format != "TIFF"
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _decode(data: bytes) -> Tensor:
+    with _opened(data) as image:
+        if _decode_jpeg is None or image.format not in ("JPEG", "MPO"):
+            return pillow_pixels(image)
+        # Pillow's reading of EXIF: torchvision's misses the tag where another APP1 segment comes first.
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     pixels: Tensor = _decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), _NATIVE_RGB, False)
     transpose, flips = _UPRIGHT.get(orientation, (False, ()))
     if transpose:

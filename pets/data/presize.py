@@ -1,4 +1,7 @@
-"""The item transform: any image becomes a square of one size, so that images can be stacked while still uint8."""
+"""The item transform: any image becomes a square of one size, so that images can be stacked while still uint8.
+
+Its first half, `shrink`, does the same in every epoch, and a cache can keep it; `square` follows the draw.
+"""
 
 from dataclasses import dataclass
 
@@ -6,7 +9,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-METHODS = ("crop", "pad", "squish")
+METHODS = ("crop", "pad", "squish", "native")
+INTERPOLATIONS = ("bilinear", "bicubic")
 
 
 @dataclass(frozen=True)
@@ -14,11 +18,14 @@ class Presize:
     """The first half of fastai's presizing (its `Resize(460)`): to a square canvas that later crops and turns fit into.
 
     `crop` takes a square as wide as the short side and resizes it, `pad` resizes the long side to the canvas and fills
-    the rest with reflections, `squish` ignores the aspect ratio. Resizing is bilinear with antialiasing.
+    the rest with reflections, `squish` ignores the aspect ratio. `native` takes the square of `crop` and resizes it
+    only if it is larger than the canvas; a smaller one lies at the top left, its pixels as they were decoded. Resizing
+    is antialiased.
 
     Args:
         size: Side of the canvas in pixels.
-        method: `crop`, `pad` or `squish`.
+        method: `crop`, `pad`, `squish` or `native`.
+        interpolation: `bilinear` or `bicubic`.
 
     Raises:
         ValueError: An option is outside its range.
@@ -26,39 +33,70 @@ class Presize:
 
     size: int = 460
     method: str = "crop"
+    interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
         if not isinstance(self.size, int) or self.size < 1:
             raise ValueError(f"data.presize.size={self.size!r} must be a whole number of pixels, 1 or more")
-        if self.method not in METHODS:
-            raise ValueError(f"data.presize.method={self.method!r} must be one of {', '.join(METHODS)}")
+        for key, allowed in (("method", METHODS), ("interpolation", INTERPOLATIONS)):
+            if (value := getattr(self, key)) not in allowed:
+                raise ValueError(f"data.presize.{key}={value!r} must be one of {', '.join(allowed)}")
 
     def __call__(self, image: Tensor, u: float | None = None) -> tuple[Tensor, int]:
-        """Presize one image.
+        """Presize one image: `square(shrink(image), u)`."""
+        return self.square(self.shrink(image), u)
+
+    def shrink(self, image: Tensor) -> Tensor:
+        """Resize an image that the canvas has no room for; leave a smaller one as it is.
 
         Args:
             image: uint8 (3, H, W).
-            u: Uniform number in [0, 1) that places the square (`crop`) or the image (`pad`) along the long side; None
-                centres it.
+
+        Returns:
+            uint8 (3, *shrunk_shape(H, W)), stored row by row with the colours of a pixel together.
+        """
+        height, width = image.shape[-2:]
+        small = self._resize(image, *self.shrunk_shape(height, width))
+        return small.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+
+    def shrunk_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of a shrunk image: of its resized form, if that has fewer pixels."""
+        resized = self._resized_shape(height, width)
+        return resized if resized[0] * resized[1] < height * width else (height, width)
+
+    def square(self, image: Tensor, u: float | None = None) -> tuple[Tensor, int]:
+        """Turn a shrunk image into the canvas.
+
+        Args:
+            image: What `shrink` returned.
+            u: Uniform number in [0, 1) that places the square (`crop`, `native`) or the image (`pad`) along the long
+                side; None centres it.
 
         Returns:
             The canvas, uint8 (3, size, size), contiguous, and the side in pixels of the square at its top left that
             holds the image.
         """
+        if self.method == "native":
+            return _place(_cut(image, u), self.size)
         if self.method == "crop":
-            canvas = self._resize(_square(image, u), self.size, self.size)
-        elif self.method == "pad":
-            height, width = image.shape[-2:]
-            scale = self.size / max(height, width)
-            small = self._resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
-            canvas = _mirror_to_square(small, self.size, u)
+            canvas = self._resize(_cut(image, u), self.size, self.size)
         else:
-            canvas = self._resize(image, self.size, self.size)
+            canvas = self._resize(image, *self._resized_shape(*image.shape[-2:]))
+            canvas = _mirror_to_square(canvas, self.size, u)
         return canvas.contiguous(), self.size
 
-    @staticmethod
-    def _resize(image: Tensor, height: int, width: int) -> Tensor:
-        resized: Tensor = F.resize(image, [height, width], antialias=True)
+    def _resized_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of an image that just covers the canvas, fits into it, or is squeezed onto it."""
+        if self.method == "squish":
+            return self.size, self.size
+        scale = self.size / (max if self.method == "pad" else min)(height, width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def _resize(self, image: Tensor, height: int, width: int) -> Tensor:
+        if image.shape[-2:] == (height, width):
+            return image
+        mode = F.InterpolationMode(self.interpolation)
+        resized: Tensor = F.resize(image, [height, width], interpolation=mode, antialias=True)
         return resized
 
 
@@ -67,17 +105,28 @@ def _offset(free: int, u: float | None) -> int:
     return free // 2 if u is None else int(u * (free + 1))
 
 
-def _square(image: Tensor, u: float | None) -> Tensor:
+def _cut(image: Tensor, u: float | None) -> Tensor:
+    """Cut the square that is as wide as the short side."""
     height, width = image.shape[-2:]
     side = min(height, width)
     top, left = _offset(height - side, u), _offset(width - side, u)
     return image[:, top : top + side, left : left + side]
 
 
+def _place(square: Tensor, size: int) -> tuple[Tensor, int]:
+    """Lay a square at the top left of an empty canvas; return its side too."""
+    side = square.shape[-1]
+    canvas = square.new_zeros(3, size, size)
+    canvas[:, :side, :side] = square
+    return canvas, side
+
+
 def _mirror_to_square(image: Tensor, size: int, u: float | None) -> Tensor:
     """Extend an image to size x size by reflection at its borders, as often as it takes."""
     for dim in (1, 2):
         n = image.shape[dim]
+        if n == size:
+            continue
         position = (torch.arange(size) - _offset(size - n, u)) % (2 * n)
         image = image.index_select(dim, torch.minimum(position, 2 * n - 1 - position))
     return image

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pets.allowed import Rule, integer, list_of, number, one_of, text
-from pets.data.presize import METHODS, Presize
+from pets.data.presize import INTERPOLATIONS, METHODS, Presize
 from pets.model.head import HEAD_DEFAULTS
 from pets.model.losses import LOSSES
 from pets.model.network import SPEC_KEYS, SPEC_VERSION
 
 NAME = "model.json"
 INTERPOLATION = "bilinear, antialiased"
+"""How presized squares are resized to `size`."""
 MAX_BYTES = 16 * 2**20
 """Of a model.json; thousands of classes fit in it."""
 MAX_SIDE = 4096
@@ -70,11 +71,12 @@ _RULES = {
     "presize": Rule(
         lambda value: (
             isinstance(value, Mapping)
-            and value.keys() == {"size", "method"}
+            and value.keys() == {"size", "method", "interpolation"}
             and _SIDE.allows(value["size"])
             and one_of(*METHODS).allows(value["method"])
+            and one_of(*INTERPOLATIONS).allows(value["interpolation"])
         ),
-        f"a size of 1 to {MAX_SIDE} and a method of {', '.join(METHODS)}",
+        f"a size of 1 to {MAX_SIDE}, a method of {', '.join(METHODS)}, an interpolation of {', '.join(INTERPOLATIONS)}",
     ),
     "size": _SIDE,
     "interpolation": one_of(INTERPOLATION),

@@ -38,6 +38,6 @@ def pixels(image: ImageLike) -> Tensor:
     raise TypeError(f"an image must be a path, bytes, a Pillow image or an array, not {type(image).__name__}")
 
 
-def square(image: ImageLike, presize: Presize) -> Tensor:
-    """Return the centred presized square of an image, uint8 (3, S, S); raises as `pixels`."""
-    return presize(pixels(image))[0]
+def square(image: ImageLike, presize: Presize) -> tuple[Tensor, int]:
+    """Return the centred square of an image on its canvas, uint8 (3, S, S), and its side; raises as `pixels`."""
+    return presize(pixels(image))

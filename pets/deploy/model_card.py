@@ -52,13 +52,17 @@ def _facts(description: Description) -> str:
     rows = {
         "Architecture": f"{spec['arch']} of {spec['source']}, head {spec['head']['kind']}",
         "Started from": spec["weights"] or "random weights",
-        "Input": f"uint8 RGB squares of {side} pixels (presizing: {description.presize.method}), resized to "
-        f"{description.size} and normalised inside",
+        "Input": f"uint8 RGB squares of {side} pixels{_smaller(description)} (presizing: "
+        f"{description.presize.method}), resized to {description.size} and normalised inside",
         "Output": f"a probability for each class ({spec['loss']['kind']}), in the order of model.json",
     }
     if description.threshold is not None:
         rows["Threshold"] = f"below a probability of {description.threshold:.3f} it is none of the classes"
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())])
+
+
+def _smaller(description: Description) -> str:
+    return " or fewer, all of a batch alike" if description.presize.method == "native" else ""
 
 
 def _error(metrics: Mapping[str, Any] | None) -> str:

@@ -120,7 +120,7 @@ class Predictor:
 
         Threads decode the next images while the network computes; no more than three batches are held in memory.
         """
-        waiting: deque[Future[Tensor]] = deque()
+        waiting: deque[Future[tuple[Tensor, int]]] = deque()
         remaining = iter(images)
         pool = ThreadPoolExecutor(min(MAX_THREADS, cores.available()), thread_name_prefix="decode")
         try:
@@ -134,7 +134,7 @@ class Predictor:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _finish(self, batch: list[Future[Tensor]]) -> list[Prediction | Exception]:
+    def _finish(self, batch: list[Future[tuple[Tensor, int]]]) -> list[Prediction | Exception]:
         """Predict what could be decoded, and put the errors of the others in their places."""
         errors = [future.exception() for future in batch]
         squares = [future.result() for future, error in zip(batch, errors, strict=True) if error is None]
@@ -149,12 +149,12 @@ class Predictor:
                 raise error
         return results
 
-    def _predict(self, squares: list[Tensor]) -> list[Prediction]:
+    def _predict(self, squares: list[tuple[Tensor, int]]) -> list[Prediction]:
         if not squares:
             return []
         with torch.inference_mode():
-            canvases = torch.stack(squares).to(self.device)
-            sides = torch.full((len(canvases),), float(self.description.presize.size), device=self.device)
+            canvases = torch.stack([canvas for canvas, _ in squares]).to(self.device)
+            sides = torch.tensor([float(side) for _, side in squares], device=self.device)
             logits = self.network(evaluate_images(canvases, sides, self.description.size))
             probabilities = self.network.loss.probabilities(logits.float())
             # Stable: of equal probabilities the first class wins, as in an evaluation.

@@ -1,63 +1,79 @@
 """A model as one function of uint8 squares, in operations that every backend has."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pets.deploy.bundle import Bundle
+
+EXACT_REDUCTION = 3
+"""Up to this reduction the sums of a resize are exact in float32."""
 
 
 class Program(nn.Module):
     """Resize, scale, normalise, network, probabilities: uint8 (B, 3, S, S) -> float32 (B, C).
 
-    S is the side of the presized square. The resize equals `evaluate_images` on a CPU bit for bit, but is written as
-    two matrix products: the antialiased kernel is in no export format on all devices.
+    S is the side of the presized square: the size of the canvas, or with native presizing anything up to it, the same
+    for all images of a batch. The resize equals `evaluate_images` on a CPU bit for bit, but is written as two matrix
+    products: the antialiased kernel is in no export format on all devices.
     """
 
     weights: Tensor
+    one: Tensor
+    rows: Tensor
+    columns: Tensor
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
         self.network = bundle.network
-        weights, bits = resize_weights(bundle.description.presize.size, bundle.description.size)
-        self.register_buffer("weights", torch.from_numpy(weights))
-        self.one = float(1 << bits)
+        presize, size = bundle.description.presize, bundle.description.size
+        self.native = presize.method == "native"
+        self.dtype = torch.float32 if presize.size <= EXACT_REDUCTION * size else torch.float64
+        # Buffers and no constants: they go to another device with the program.
+        self.register_buffer("columns", torch.arange(presize.size, dtype=torch.float64))
+        self.register_buffer("rows", torch.arange(size, dtype=torch.float64).unsqueeze(1))
+        weights, one = resize_weights(self.columns, self.rows)
+        self.register_buffer("weights", weights.to(self.dtype))
+        self.register_buffer("one", one.to(self.dtype))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return probabilities float32 (B, C) of squares uint8 (B, 3, S, S)."""
-        pixels = self._rounded(images.to(self.weights.dtype) @ self.weights.T)
-        pixels = self._rounded(self.weights @ pixels).float()
+        weights, one = self.weights, self.one
+        if self.native:
+            columns = self.columns[: images.shape[-1]]
+            weights, one = (part.to(self.dtype) for part in resize_weights(columns, self.rows))
+        pixels = _rounded(images.to(self.dtype) @ weights.T, one)
+        pixels = _rounded(weights @ pixels, one).float()
         probabilities: Tensor = self.network.loss.probabilities(self.network(pixels / 255))
         return probabilities
 
-    def _rounded(self, sums: Tensor) -> Tensor:
-        return torch.floor((sums + self.one / 2) / self.one).clamp(0, 255)
+
+def _rounded(sums: Tensor, one: Tensor) -> Tensor:
+    return torch.floor((sums + one / 2) / one).clamp(0, 255)
 
 
-def resize_weights(given: int, wanted: int) -> tuple[NDArray[np.floating], int]:
-    """Return whole numbers (wanted, given) and the bits b: 2^b times the weights of an antialiased bilinear resize.
+def resize_weights(columns: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weights of an antialiased bilinear resize as whole numbers, and the whole number that stands for 1.
 
     The arithmetic of torch's kernel for uint8: triangle filter, 16-bit weights, and a sum rounded to a grey level after
     each of the two directions. Sums of whole numbers below 2^24 are exact in float32 in any order; strong reductions
-    have larger ones and get float64.
+    have larger ones and need float64.
 
     Args:
-        given: Side of the input in pixels.
-        wanted: Side of the output in pixels.
+        columns: float64 (given,): 0, 1, ... up to the side of the input, excluded.
+        rows: float64 (wanted, 1): 0, 1, ... up to the side of the output, excluded.
+
+    Returns:
+        float64 (wanted, given) and float64 ().
     """
-    if given == wanted:
-        return np.eye(given, dtype=np.float32), 0
-    scale = given / wanted
-    support = max(scale, 1.0)
-    centres = scale * (np.arange(wanted)[:, None] + 0.5)
-    taps = np.arange(given)[None, :]
-    first = np.maximum(np.trunc(centres - support + 0.5), 0)
-    last = np.minimum(np.trunc(centres + support + 0.5), given)
-    triangle = np.maximum(0.0, 1.0 - np.abs((taps - centres + 0.5) / support))
-    triangle = np.where((taps >= first) & (taps < last), triangle, 0.0)
-    shares = triangle / triangle.sum(axis=1, keepdims=True)
-    bits = 0
-    while bits < 22 and int(0.5 + shares.max() * (1 << (bits + 1))) < 1 << 15:
-        bits += 1
-    return np.floor(0.5 + shares * (1 << bits)).astype(np.float32 if bits <= 16 else np.float64), bits
+    given = columns[-1] + 1
+    scale = given / rows.shape[0]
+    support = scale.clamp(min=1)
+    centres = scale * (rows + 0.5)
+    first = torch.floor((centres - support + 0.5).clamp(min=0))
+    last = torch.minimum(torch.floor(centres + support + 0.5), given)
+    triangle = (1 - ((columns - centres + 0.5) / support).abs()).clamp(min=0)
+    triangle = triangle * ((columns >= first) & (columns < last))
+    shares = triangle / triangle.sum(dim=1, keepdim=True)
+    # As many bits as leave the largest weight, rounded, below 2^15; 22 at most.
+    one = torch.exp2((torch.ceil(torch.log2((2**15 - 0.5) / shares.max())) - 1).clamp(max=22))
+    return torch.floor(0.5 + shares * one), one

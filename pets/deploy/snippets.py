@@ -19,17 +19,27 @@ classes = json.load(open("model.json", encoding="utf-8"))["classes"]
 best = probabilities.argmax()
 print(classes[best], float(probabilities[best]))
 """
-_TORCH_SQUARE = {
-    "crop": """\
+_TORCH_CUT = """\
+scale = {size} / min(height, width)
+if scale < 1:
+    image = F.resize(image, [round(height * scale), round(width * scale)], {mode}antialias=True)
+height, width = image.shape[1:]
 side = min(height, width)
 top, left = (height - side) // 2, (width - side) // 2
-square = F.resize(image[:, top : top + side, left : left + side], [{size}, {size}], antialias=True)""",
+"""
+_TORCH_SQUARE = {
+    "native": _TORCH_CUT
+    + """\
+square = image[:, top : top + side, left : left + side]""",
+    "crop": _TORCH_CUT
+    + """\
+square = F.resize(image[:, top : top + side, left : left + side], [{size}, {size}], {mode}antialias=True)""",
     "squish": """\
-square = F.resize(image, [{size}, {size}], antialias=True)""",
+square = F.resize(image, [{size}, {size}], {mode}antialias=True)""",
     "pad": """\
 scale = {size} / max(height, width)
 height, width = max(1, round(height * scale)), max(1, round(width * scale))
-small = F.resize(image, [height, width], antialias=True)
+small = F.resize(image, [height, width], {mode}antialias=True)
 top, left = ({size} - height) // 2, ({size} - width) // 2
 square = np.pad(small, ((0, 0), (top, {size} - height - top), (left, {size} - width - left)), mode="symmetric")""",
 }
@@ -50,17 +60,27 @@ classes = json.load(open("model.json", encoding="utf-8"))["classes"]
 best = probabilities.argmax()
 print(classes[best], float(probabilities[best]))
 """
-_ONNX_SQUARE = {
-    "crop": """\
+_ONNX_CUT = """\
+scale = {size} / min(width, height)
+if scale < 1:
+    image = image.resize((round(width * scale), round(height * scale)), Image.Resampling.{pillow})
+width, height = image.size
 side = min(width, height)
 left, top = (width - side) // 2, (height - side) // 2
-square = image.crop((left, top, left + side, top + side)).resize(({size}, {size}), Image.Resampling.BILINEAR)""",
+"""
+_ONNX_SQUARE = {
+    "native": _ONNX_CUT
+    + """\
+square = image.crop((left, top, left + side, top + side))""",
+    "crop": _ONNX_CUT
+    + """\
+square = image.crop((left, top, left + side, top + side)).resize(({size}, {size}), Image.Resampling.{pillow})""",
     "squish": """\
-square = image.resize(({size}, {size}), Image.Resampling.BILINEAR)""",
+square = image.resize(({size}, {size}), Image.Resampling.{pillow})""",
     "pad": """\
 scale = {size} / max(width, height)
 width, height = max(1, round(width * scale)), max(1, round(height * scale))
-small = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+small = np.asarray(image.resize((width, height), Image.Resampling.{pillow}))
 left, top = ({size} - width) // 2, ({size} - height) // 2
 square = np.pad(small, ((top, {size} - height - top), (left, {size} - width - left), (0, 0)), mode="symmetric")""",
 }
@@ -80,6 +100,11 @@ def onnx_snippet(description: Description) -> str:
 
 
 def _fill(program: str, squares: dict[str, str], description: Description) -> str:
-    square = squares[description.presize.method].format(size=description.presize.size)
+    presize = description.presize
+    square = squares[presize.method].format(
+        size=presize.size,
+        mode="" if presize.interpolation == "bilinear" else f"F.InterpolationMode.{presize.interpolation.upper()}, ",
+        pillow=presize.interpolation.upper(),
+    )
     filled = program.format(square=square)
     return filled if "np." in filled else filled.replace("import numpy as np\n", "")

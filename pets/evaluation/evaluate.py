@@ -15,7 +15,8 @@ from pets.evaluation.tta import compare, tta
 from pets.evaluation.unknown import threshold_for_precision
 
 if TYPE_CHECKING:
-    from pets.data.datamodule import Part, PetsDataModule
+    from pets.data.contents import Part
+    from pets.data.datamodule import PetsDataModule
     from pets.model.classifier import Classifier
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,7 @@
 """Pictures to look at before training: fastai's `show_batch`, and the same image augmented many times."""
 
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from pets.data.batch import Draw
 from pets.data.datamodule import PetsDataModule
@@ -16,6 +17,11 @@ def first_samples(data: PetsDataModule, n: int) -> list[Sample]:
     return [dataset[next(draws)] for _ in range(min(n, len(dataset)))]
 
 
+def on_canvas(canvas: Tensor, side: Tensor) -> Tensor:
+    """Return what a canvas holds: the square of `side` pixels at its top left."""
+    return canvas[:, : int(side), : int(side)]
+
+
 def show_batch(data: PetsDataModule, n: int = 9) -> Figure:
     """Draw the first `n` training images as the network gets them, under their labels."""
     batch = collate(first_samples(data, n))
@@ -26,8 +32,8 @@ def before_and_after(data: PetsDataModule, n: int = 8) -> Figure:
     """Draw the first `n` training images in pairs, presized and augmented, two pairs a row."""
     batch = collate(first_samples(data, n))
     labels = [data.vocab[target] for target in batch.targets.tolist()]
-    pairs = zip(batch.images, data.augment(batch).images, strict=True)
-    images = [image for pair in pairs for image in pair]
+    presized = [on_canvas(*pair) for pair in zip(batch.images, batch.sides, strict=True)]
+    images = [image for pair in zip(presized, data.augment(batch).images, strict=True) for image in pair]
     return image_grid(images, [title for label in labels for title in (label, "augmented")], columns=4)
 
 
@@ -37,4 +43,4 @@ def augmentations(data: PetsDataModule, n: int = 11) -> Figure:
     plain = ImageDataset(data.items, data.splits.train, data.presize)[Draw(0, 0)]
     batch = collate([dataset[Draw(epoch, 0)] for epoch in range(n)])
     heading = f"{data.vocab[plain.target]} ({data.items.files[plain.item]})"
-    return augmentation_grid(plain.image, data.augment(batch).images, heading)
+    return augmentation_grid(on_canvas(plain.image, plain.side), data.augment(batch).images, heading)

@@ -14,7 +14,8 @@ from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import Predictions, infer
 
 if TYPE_CHECKING:
-    from pets.data.datamodule import Part, PetsDataModule
+    from pets.data.contents import Part
+    from pets.data.datamodule import PetsDataModule
     from pets.model.classifier import Classifier
 
 

@@ -23,7 +23,7 @@ class Checkpoint(NamedTuple):
     """What `Network.spec` returned."""
     weights: dict[str, Tensor]
     data: dict[str, Any]
-    """How images are treated: `classes`, `presize` (`size`, `method`), `size`, `interpolation`."""
+    """How images are treated: `classes`, `presize` (`size`, `method`, `interpolation`), `size`, `interpolation`."""
     step: int
     """Optimizer steps taken."""
 

@@ -10,8 +10,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from pets.data.batch import N_DRAWS, Batch, Draw
-from pets.data.dataset import ImageDataset, Items, Sample, SampleError, collate
+from pets.data.dataset import ImageDataset, Sample, collate
 from pets.data.images import open_image
+from pets.data.items import Items, SampleError
 from pets.data.labels import Vocab
 from pets.data.positions import Stream, uniforms
 from pets.data.presize import Presize

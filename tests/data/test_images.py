@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageOps
 
 from pets.data import images
-from pets.data.images import open_image
+from pets.data.images import image_shape, open_image
 
 ORIENTATION = 0x0112
 
@@ -171,3 +171,21 @@ def test_real_photographs_agree_with_pillow(real_data: Path) -> None:
     assert len(photographs) == 370
     for path in photographs[::5]:
         assert_as_pillow(path.read_bytes())
+
+
+@pytest.mark.parametrize("orientation", [*range(1, 9), 99])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
+def test_the_header_tells_the_shape_of_the_pixels(format: str, orientation: int) -> None:
+    tags = {} if format in ("GIF", "BMP") else {"exif": exif(orientation)}
+    data = encoded(drawn(), format, **tags)
+    assert image_shape(data) == tuple(open_image(data).shape[1:])
+
+
+def test_a_header_is_refused_as_its_image_is(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"text")
+    for source in (tmp_path / "x.jpg", tmp_path / "no.jpg", b""):
+        with pytest.raises((ValueError, FileNotFoundError)) as whole:
+            open_image(source)
+        with pytest.raises(whole.type) as header:
+            image_shape(source)
+        assert str(header.value) == str(whole.value)

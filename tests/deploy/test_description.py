@@ -26,7 +26,7 @@ SPEC = {
     "loss": {"kind": "cross_entropy", "label_smoothing": 0.1, "class_weights": [1.0, 2.0]},
     "frozen_bn": "train",
 }
-DESCRIPTION = Description(SPEC, Presize(256, "pad"), 160, 0.25)
+DESCRIPTION = Description(SPEC, Presize(256, "pad", "bicubic"), 160, 0.25)
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -71,11 +71,12 @@ def test_what_a_network_says_of_itself_is_allowed(tmp_path: Path) -> None:
         ("loss", {"kind": ["cross_entropy"]}),
         ("loss", {"kind": "cross_entropy", "class_weights": [[1], [2]]}),
         ("frozen_bn", None),
-        ("presize", {"size": 256}),
-        ("presize", {"size": 4097, "method": "crop"}),
-        ("presize", {"size": 256, "method": "exec"}),
-        ("presize", {"size": [256], "method": "crop"}),
-        ("presize", {"size": 256, "method": "crop", "more": 1}),
+        ("presize", {"size": 256, "method": "crop"}),
+        ("presize", {"size": 4097, "method": "crop", "interpolation": "bilinear"}),
+        ("presize", {"size": 256, "method": "exec", "interpolation": "bilinear"}),
+        ("presize", {"size": [256], "method": "crop", "interpolation": "bilinear"}),
+        ("presize", {"size": 256, "method": "crop", "interpolation": "nearest"}),
+        ("presize", {"size": 256, "method": "crop", "interpolation": "bilinear", "more": 1}),
         ("size", 0),
         ("size", 1e3),
         ("size", -(10**5000)),

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import torch
 from PIL import Image
 
 from pets import Predictor
+from pets.augment.batch import evaluate_images
 from pets.data.presize import Presize
 from pets.deploy import export as module
 from pets.deploy.bundle import read_bundle
 from pets.deploy.export import TOLERANCE, export, missing_for_onnx
 from pets.deploy.inputs import square
 from pets.deploy.snippets import onnx_snippet, torch_snippet
-from tests.deploy.conftest import SIDE, export_folder, requires_onnx, save_checkpoint
+from tests.deploy.conftest import SIDE, SIZE, export_folder, requires_onnx, save_checkpoint
 
 FILES = {"README.md", "model.json", "model.pt2", "model.safetensors"}
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -78,16 +80,23 @@ def compare(checkpoint: Path, folder: Path, photos: list[Path]) -> None:
     """Assert that the checkpoint, the exported folder, the program and the ONNX file give the same probabilities."""
     predictor = Predictor.load(checkpoint)
     wanted = np.stack([prediction.probabilities for prediction in predictor(photos)])
-    images = torch.stack([square(photo, predictor.description.presize) for photo in photos])
+    # One image a batch: natively presized squares have sides of their own.
+    images = [
+        canvas[None, :, :side, :side]
+        for canvas, side in map(partial(square, presize=predictor.description.presize), photos)
+    ]
+    program = torch.export.load(folder / "model.pt2").module()
     found = {
         "folder": np.stack([prediction.probabilities for prediction in Predictor.load(folder)(photos)]),
-        "program": torch.export.load(folder / "model.pt2").module()(images).detach().numpy(),
+        "program": np.concatenate([program(image).detach().numpy() for image in images]),
     }
     if not missing_for_onnx():
         import onnxruntime
 
         session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-        found["onnx"] = session.run(["probabilities"], {"images": images.numpy()})[0]
+        found["onnx"] = np.concatenate(
+            [session.run(["probabilities"], {"images": image.numpy()})[0] for image in images]
+        )
     for name, given in found.items():
         assert np.abs(given - wanted).max() < TOLERANCE, name
     assert np.ptp(wanted, axis=0).max() > 1e-3  # the photographs are told apart at all
@@ -95,6 +104,25 @@ def compare(checkpoint: Path, folder: Path, photos: list[Path]) -> None:
 
 def test_every_form_agrees(run_dir: Path, exported: Path, tiny_pets: Path) -> None:
     compare(run_dir, exported, sorted(tiny_pets.glob("*.jpg"))[::5])
+
+
+def test_every_form_agrees_on_squares_of_many_sides(tmp_path: Path, tiny_pets: Path) -> None:
+    save_checkpoint(tmp_path / "last.ckpt", presize=Presize(56, "native"))
+    folder = export_folder(tmp_path / "last.ckpt", tmp_path / "model", onnx=not missing_for_onnx())
+    photos = sorted(tiny_pets.glob("*.jpg"))[::3]
+    assert len({square(photo, Presize(56, "native"))[1] for photo in photos}) > 4
+    compare(tmp_path / "last.ckpt", folder, photos)
+
+
+def test_an_exported_program_takes_a_batch_of_any_side(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "last.ckpt", presize=Presize(200, "native"))  # more than 3 times the network's side
+    bundle = read_bundle(tmp_path / "last.ckpt")
+    program = module.export_program(bundle).module()
+    for side in (2, 3, 48, 111, 200):
+        images = module._noise(side, 3)
+        with torch.no_grad():
+            logits = bundle.network(evaluate_images(images, torch.full((3,), float(side)), SIZE))
+        torch.testing.assert_close(program(images), logits.softmax(dim=1), atol=TOLERANCE, rtol=0)
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "tf_efficientnet_lite0"])
@@ -113,13 +141,23 @@ def test_every_form_agrees_on_photographs(arch: str, real_data: Path, tmp_path: 
 BLOCK = "import sys; sys.modules.update(dict.fromkeys({blocked!r}.split()))\n"
 
 
-@pytest.fixture(scope="module", params=["crop", "pad", "squish"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        Presize(SIDE),
+        Presize(SIDE, "pad"),
+        Presize(SIDE, "squish"),
+        Presize(SIDE, "crop", "bicubic"),
+        Presize(SIDE + 50, "native"),
+    ],
+    ids=lambda presize: f"{presize.method} {presize.interpolation}",
+)
 def folder(request: pytest.FixtureRequest, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An exported folder for each way of presizing."""
-    if request.param == "crop":
+    if request.param == Presize(SIDE):
         return exported
-    root = tmp_path_factory.mktemp(request.param)
-    save_checkpoint(root / "last.ckpt", presize=Presize(SIDE, request.param))
+    root = tmp_path_factory.mktemp(request.param.method)
+    save_checkpoint(root / "last.ckpt", presize=request.param)
     return export_folder(root / "last.ckpt", root / "model", onnx=not missing_for_onnx())
 
 

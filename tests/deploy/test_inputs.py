@@ -40,7 +40,15 @@ def test_a_pillow_image_is_made_upright_and_opaque(path: Path, tmp_path: Path) -
 
 
 def test_the_square_is_the_centre(path: Path) -> None:
-    assert torch.equal(square(path, Presize(50)), open_image(path)[:, :, 10:60])
+    canvas, side = square(path, Presize(50))
+    assert torch.equal(canvas, open_image(path)[:, :, 10:60])
+    assert side == 50
+
+
+def test_a_native_square_keeps_its_side(path: Path) -> None:
+    canvas, side = square(path, Presize(64, "native"))
+    assert (canvas.shape, side) == ((3, 64, 64), 50)
+    assert torch.equal(canvas[:, :50, :50], open_image(path)[:, :, 10:60])
 
 
 @pytest.mark.parametrize(

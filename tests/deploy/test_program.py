@@ -1,5 +1,6 @@
 """The exported resize is the evaluation's, bit for bit, and the program is the network with everything around it."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,22 @@ from hypothesis import strategies as st
 
 from pets.augment.batch import evaluate_images
 from pets.deploy.bundle import read_bundle
-from pets.deploy.program import Program, resize_weights
+from pets.deploy.program import EXACT_REDUCTION, Program, resize_weights
 from tests.deploy.conftest import SIDE, SIZE
 
 
 def resized(images: torch.Tensor, size: int) -> torch.Tensor:
     """Resize as `Program` does."""
-    weights, bits = resize_weights(images.shape[-1], size)
-    matrix, one = torch.from_numpy(weights), 1 << bits
-    rows = torch.floor((images.to(matrix.dtype) @ matrix.T + one / 2) / one).clamp(0, 255)
-    return torch.floor((matrix @ rows + one / 2) / one).clamp(0, 255).float() / 255
+    weights, one = weights_of(images.shape[-1], size)
+    exact = torch.float32 if images.shape[-1] <= EXACT_REDUCTION * size else torch.float64
+    weights, one = weights.to(exact), one.to(exact)
+    rows = torch.floor((images.to(exact) @ weights.T + one / 2) / one).clamp(0, 255)
+    return torch.floor((weights @ rows + one / 2) / one).clamp(0, 255).float() / 255
+
+
+def weights_of(given_side: int, wanted: int) -> tuple[torch.Tensor, torch.Tensor]:
+    columns, rows = (torch.arange(side, dtype=torch.float64) for side in (given_side, wanted))
+    return resize_weights(columns, rows.unsqueeze(1))
 
 
 @settings(max_examples=40, deadline=None)
@@ -38,10 +45,11 @@ def test_usual_and_extreme_sizes(given_side: int, wanted: int) -> None:
 
 
 def test_sums_stay_exact() -> None:
-    for given_side in range(2, 1000, 37):
-        weights, _ = resize_weights(given_side, 24)
-        exact = 2**24 if weights.dtype == "float32" else 2**53
-        assert weights.sum(axis=1).max() * 255 < exact
+    for given_side in (*range(2, 73), *range(73, 1000, 37)):
+        weights, one = weights_of(given_side, 24)
+        largest = 255 * weights.sum(dim=1).max() + one / 2
+        assert largest < (2**24 if given_side <= EXACT_REDUCTION * 24 else 2**53)
+        assert math.log2(one) == int(math.log2(one))
 
 
 def test_the_program_takes_bytes_and_gives_probabilities(run_dir: Path) -> None:

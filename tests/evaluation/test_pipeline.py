@@ -14,7 +14,7 @@ from pets.data.labels import RegexLabeller
 from pets.data.presize import Presize
 from pets.data.splits import SplitRule
 from pets.evaluation.pipeline import describe, stack, summary
-from pets.evaluation.show import augmentations, before_and_after, show_batch
+from pets.evaluation.show import augmentations, before_and_after, on_canvas, show_batch
 from pets.model.classifier import Classifier
 
 
@@ -32,6 +32,12 @@ def data(tiny_pets: Path) -> PetsDataModule:
     return module
 
 
+def test_a_native_square_is_shown_without_the_rest_of_its_canvas() -> None:
+    canvas = torch.arange(48 * 48 * 3).view(3, 48, 48)
+    assert torch.equal(on_canvas(canvas, torch.tensor(30.0)), canvas[:, :30, :30])
+    assert torch.equal(on_canvas(canvas, torch.tensor(48.0)), canvas)
+
+
 def sample(size: int) -> Sample:
     return Sample(
         torch.zeros(3, size, size, dtype=torch.uint8), 0, 0, torch.tensor(float(size)), torch.zeros(N_DRAWS), False
@@ -41,7 +47,7 @@ def sample(size: int) -> Sample:
 def test_every_step_with_its_shape(data: PetsDataModule) -> None:
     steps = dict(summary(data, Classifier("resnet18", classes=data.vocab, weights=None)))
     assert list(steps)[:3] == ["file", "label", "open_image"]
-    assert steps["Presize(size=48, method='crop')"].startswith("uint8 (3, 48, 48)")
+    assert steps[repr(Presize(48))].startswith("uint8 (3, 48, 48)")
     assert steps["collate 4"].startswith("images uint8 (4, 3, 48, 48)")
     assert steps["normalise"].startswith("float32 (4, 3, 32, 32)")
     assert steps["backbone resnet18"].startswith("float32 (4, 512, 1, 1)")

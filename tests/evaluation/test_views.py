@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from pets.augment.batch import BatchTransform
@@ -16,14 +17,15 @@ from pets.evaluation.views import evaluation_views
 from pets.model.classifier import Classifier
 
 
-def test_views_are_the_images_that_were_predicted(tiny_pets: Path) -> None:
+@pytest.mark.parametrize("method", ["crop", "native"])
+def test_views_are_the_images_that_were_predicted(method: str, tiny_pets: Path) -> None:
     torch.manual_seed(0)
     data = PetsDataModule(
         ImageFolder(tiny_pets),
         RegexLabeller(),
         SplitRule(valid_pct=0.5),
         BatchTransform(size=32),
-        presize=Presize(40),
+        presize=Presize(52, method),
         num_workers=0,
     )
     classifier = Classifier("resnet18", classes=list(data.vocab), weights=None)

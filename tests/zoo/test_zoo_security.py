@@ -48,7 +48,7 @@ def spec(**changes: object) -> dict[str, object]:
 def checkpoint(**changes: object) -> dict[str, object]:
     data = {
         "classes": [],
-        "presize": {"size": 40, "method": "crop"},
+        "presize": {"size": 40, "method": "crop", "interpolation": "bilinear"},
         "size": 32,
         "interpolation": "bilinear, antialiased",
     }
