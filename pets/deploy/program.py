@@ -24,7 +24,8 @@ class Program(nn.Module):
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
-        self.network = bundle.network
+        # The archive of a program knows plainly stored tensors only.
+        self.network = bundle.network.to(memory_format=torch.contiguous_format)
         presize, size = bundle.description.presize, bundle.description.size
         self.native = presize.method == "native"
         self.dtype = torch.float32 if presize.size <= EXACT_REDUCTION * size else torch.float64
