@@ -20,13 +20,6 @@ EXTRAS = (
     "data.split.test_pct=0.2", "model.frozen_bn=train", "loss=one_vs_rest", "evaluate.precision=0.3",
     "evaluate.top_losses=2", "tta.n=2",
 )  # fmt: skip
-    "data.split.test_pct=0.2",
-    "model.frozen_bn=train",
-    "loss=one_vs_rest",
-    "evaluate.precision=0.3",
-    "evaluate.top_losses=2",
-    "tta.n=2",
-)
 
 
 @pytest.fixture(scope="module")
