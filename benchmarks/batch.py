@@ -12,6 +12,7 @@ from benchmarks import ours, rivals
 from benchmarks.harness import Case, Claim, Table, interleave
 from benchmarks.settings import Settings
 from pets.augment.batch import BatchTransform
+from pets.data.presize import Presize
 
 BATCH = 64
 
@@ -20,10 +21,12 @@ T = TypeVar("T")
 
 def measure(settings: Settings) -> Iterator[Table]:
     """Yield the transforms' times on one and the same batch."""
-    batch = ours.first_batch(ours.data_module(settings.images.root, BATCH))
+    batch = ours.first_batch(ours.data_module(settings.images.root, BATCH, Presize(rivals.PRESIZE)))
+    smaller = ours.first_batch(ours.data_module(settings.images.root, BATCH))
     transform, sharper = BatchTransform(), BatchTransform(supersample=2)
     cases = [
         Case("ours", partial(_run, transform.train, batch)),
+        Case(f"ours, {smaller.images.shape[-1]}^2 (the default)", partial(_run, transform.train, smaller)),
         Case("ours, 2x2 samples", partial(_run, sharper.train, batch)),
         Case("ours, evaluation", partial(_run, transform.evaluate, batch)),
         Case("limit", partial(_run, _grid_sample_only, batch.images)),

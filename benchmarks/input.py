@@ -20,7 +20,7 @@ BATCH, REPEATED = 64, 3
 OURS, FASTAI, LIMIT = "ours", "fastai", "limit"
 VARIANTS: dict[str, tuple[Presize, str]] = {
     "crop (the default)": (Presize(), "none"),
-    "crop, bicubic": (Presize(interpolation="bicubic"), "none"),
+    "crop, 460 bilinear (fastai's)": (Presize(rivals.PRESIZE, interpolation="bilinear"), "none"),
     "native": (Presize(method="native"), "none"),
     **{
         f"{method}, cache={kind}": (Presize(method=method), kind)

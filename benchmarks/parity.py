@@ -47,7 +47,7 @@ def measure(settings: Settings) -> Iterator[Table]:
 
 def compare(batches: Batches) -> dict[str, list[float]]:
     """Train both sides from the same weights and return their losses, one a step."""
-    model = ours.classifier(ARCH, CLASSES)
+    model = ours.classifier(ARCH, CLASSES, frozen_bn="train")
     shown = [((images - model.mean) / model.std, targets) for images, targets in batches]
     learn = rivals.learner(ARCH, shown, CLASSES, frozen=False)
     learn.model.double()

@@ -25,9 +25,9 @@ from pets.data.presize import Presize
 
 PRESIZE, SIZE = 460, 224
 CHAIN, FASTAI = "traditional chain", "fastai"
-OURS = "ours (the defaults)"
+OURS = "ours (presize 384 bicubic, one sampling)"
 ONE, NATIVE, NATIVE4 = "presize 460, one sampling", "native, one sampling", "native, 2x2 samples"
-CUBIC, CUBIC384 = "presize 460 bicubic, one sampling", "presize 384 bicubic, one sampling"
+CUBIC = "presize 460 bicubic, one sampling"
 PICTURED = (CHAIN, FASTAI, OURS, NATIVE, NATIVE4)
 
 Route = Callable[[Tensor, View], Tensor]
@@ -101,7 +101,6 @@ ROUTES: dict[str, Route] = {
     OURS: ours,
     ONE: presized,
     CUBIC: partial(presized, mode="bicubic"),
-    CUBIC384: partial(presized, side=384, mode="bicubic"),
     NATIVE: native,
     NATIVE4: partial(native, oversample=2),
 }

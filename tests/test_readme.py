@@ -26,7 +26,7 @@ def test_the_python_snippet_runs(tiny_pets: Path, tmp_path: Path, monkeypatch: p
     quiet = "logger=False, enable_progress_bar=False, enable_checkpointing=False"
     smaller = {
         "size=224": "size=32",
-        "Presize(460)": "Presize(40)",
+        "Presize(384)": "Presize(40)",
         "batch_size=64": "batch_size=8, num_workers=0",
         "LRFinder()": "LRFinder(num_steps=30)",
         "resnet34": "resnet18",

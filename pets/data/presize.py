@@ -22,6 +22,9 @@ class Presize:
     only if it is larger than the canvas; a smaller one lies at the top left, its pixels as they were decoded. Resizing
     is antialiased.
 
+    The defaults keep more of a photograph than fastai's bilinear 460, in 30% fewer bytes: most short sides are near
+    384, so that little is resampled before the one reading (`python -m benchmarks quality`).
+
     Args:
         size: Side of the canvas in pixels.
         method: `crop`, `pad`, `squish` or `native`.
@@ -31,9 +34,9 @@ class Presize:
         ValueError: An option is outside its range.
     """
 
-    size: int = 460
+    size: int = 384
     method: str = "crop"
-    interpolation: str = "bilinear"
+    interpolation: str = "bicubic"
 
     def __post_init__(self) -> None:
         if not isinstance(self.size, int) or self.size < 1:

@@ -153,7 +153,7 @@ def test_a_checkpoint_carries_how_images_are_treated(tiny_pets: Path) -> None:
     assert json.loads(json.dumps(state)) == state
     assert state == {
         "classes": ["Birman", "great_pyrenees", "pug"],
-        "presize": {"size": 16, "method": "crop", "interpolation": "bilinear"},
+        "presize": {"size": 16, "method": "crop", "interpolation": "bicubic"},
         "size": 8,
         "interpolation": "bilinear, antialiased",
     }

@@ -16,7 +16,10 @@ from pets.evaluation.predictions import Predictions
 from pets.tasks import evaluate, fit
 
 Compose = Callable[..., DictConfig]
-EXTRAS = ("data.split.test_pct=0.2", "loss=one_vs_rest", "evaluate.precision=0.3", "evaluate.top_losses=2", "tta.n=2")
+EXTRAS = (
+    "data.split.test_pct=0.2", "model.frozen_bn=train", "loss=one_vs_rest", "evaluate.precision=0.3",
+    "evaluate.top_losses=2", "tta.n=2",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
