@@ -1,7 +1,7 @@
 """How fast a device trains: the seconds of a fit's steps and, mark by mark, the parts of a step."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from benchmarks import ours
 from pets.data.batch import Batch
 from pets.data.datamodule import PetsDataModule
+from pets.data.presize import Presize
 from pets.isolation import isolated
 from pets.model.classifier import Classifier
 
@@ -22,7 +23,7 @@ class Scale:
     device: str = "cuda"
     batch: int = 64
     size: int = 224
-    presize: int = 460
+    presize: Presize = field(default_factory=Presize)
     workers: int = 0
     warm_up: int = 40
     """Steps before the clock starts: they compile, and use up what the workers have fetched ahead."""

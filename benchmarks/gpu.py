@@ -20,7 +20,6 @@ from benchmarks.images import repeated
 from benchmarks.settings import Settings
 from pets import cores
 from pets.data.datamodule import PetsDataModule
-from pets.data.presize import Presize
 from pets.model.classifier import Classifier, fastai_adamw
 
 ARCHS = ("resnet34", "resnet50")
@@ -111,7 +110,7 @@ def _classifier(arch: str, n_classes: int, variant: Variant, **options: Any) -> 
 
 
 def _data(root: Path, scale: Scale, cache: str) -> PetsDataModule:
-    return ours.data_module(root, scale.batch, Presize(scale.presize), cache, scale.workers, scale.size)
+    return ours.data_module(root, scale.batch, scale.presize, cache, scale.workers, scale.size)
 
 
 def _synthetic(scale: Scale, n_classes: int) -> Sequence[tuple[Tensor, Tensor]]:

@@ -26,7 +26,7 @@ def assert_learns(cfg: DictConfig) -> None:
 
 
 def test_few_shot_runs(tiny_config: Compose) -> None:
-    assert_learns(tiny_config("experiment=few_shot", "augment=none", "recipe.epochs=2", "data.split.valid_pct=0.3"))
+    assert_learns(tiny_config("experiment=few_shot", "augment=none", "data.split.valid_pct=0.3", epochs=None))
 
 
 def test_best_runs_and_its_images_grow(tiny_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:

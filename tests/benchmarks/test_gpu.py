@@ -11,8 +11,9 @@ from benchmarks.device import Scale, Stopwatch, Variant
 from benchmarks.images import ImageSet
 from benchmarks.report import markdown
 from benchmarks.settings import Settings
+from pets.data.presize import Presize
 
-TINY = Scale(device="cpu", batch=4, size=32, presize=40, workers=0, warm_up=1, steps=2)
+TINY = Scale(device="cpu", batch=4, size=32, presize=Presize(40), workers=0, warm_up=1, steps=2)
 PLAIN = Variant(precision="32-true", compile=False)
 
 
