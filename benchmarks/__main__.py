@@ -9,7 +9,7 @@ from benchmarks.harness import Table
 from benchmarks.images import find_images
 from benchmarks.settings import Settings
 
-PARTS = ("input", "batch", "step", "epoch", "startup", "memory", "predict", "scaling", "quality", "parity")
+PARTS = ("input", "batch", "step", "epoch", "startup", "memory", "predict", "scaling", "quality", "parity", "gpu")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from benchmarks.rivals import WORKERS
+from benchmarks.rivals import SIZE, WORKERS
 from pets.augment.batch import BatchTransform
 from pets.callbacks.lr_finder import LRFinder
 from pets.data.batch import N_DRAWS, Batch
@@ -27,16 +27,23 @@ from pets.training.recipe import fine_tune
 CONF = Path(__file__).parents[1] / "conf"
 
 
-def data_module(root: Path, batch_size: int, presize: Presize | None = None, cache: str = "none") -> PetsDataModule:
+def data_module(
+    root: Path,
+    batch_size: int,
+    presize: Presize | None = None,
+    cache: str = "none",
+    num_workers: int = WORKERS,
+    size: int = SIZE,
+) -> PetsDataModule:
     """Return the data module of a folder: 20% validation, default augmentation, as many workers as fastai gets."""
     module = PetsDataModule(
         ImageFolder(root),
         RegexLabeller(),
         SplitRule(),
-        BatchTransform(),
+        BatchTransform(size=size),
         presize=presize,
         batch_size=batch_size,
-        num_workers=WORKERS,
+        num_workers=num_workers,
         cache=cache,
     )
     module.prepare_data()
@@ -96,15 +103,18 @@ def batch_loader(batches: Sequence[tuple[Tensor, Tensor]]) -> DataLoader:
 
 def _batch(images: Tensor, targets: Tensor) -> Batch:
     n = len(images)
-    sides = torch.full((n,), float(images.shape[-1]))
-    return Batch(images, targets, torch.arange(n), sides, torch.zeros(n, N_DRAWS), torch.zeros(n, dtype=torch.bool))
+    sides, padding = torch.full((n,), float(images.shape[-1])), torch.zeros(n, dtype=torch.bool)
+    others = [field.to(images.device) for field in (torch.arange(n), sides, torch.zeros(n, N_DRAWS), padding)]
+    return Batch(images, targets, *others)
 
 
-def quiet_trainer(precision: str = "32-true", callbacks: Sequence[lightning.Callback] = (), epochs: int = 1) -> Any:
-    """Return a CPU Trainer that does nothing but train."""
+def quiet_trainer(
+    precision: str = "32-true", callbacks: Sequence[lightning.Callback] = (), epochs: int = 1, **settings: Any
+) -> Any:
+    """Return a Trainer, on the CPU unless told otherwise, that does nothing but train."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    settings = {"accelerator": "cpu"} | settings
     return lightning.Trainer(
-        accelerator="cpu",
         devices=1,
         max_epochs=epochs,
         precision=precision,
@@ -114,4 +124,5 @@ def quiet_trainer(precision: str = "32-true", callbacks: Sequence[lightning.Call
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
+        **settings,
     )

@@ -35,7 +35,15 @@ def breed(path: Path) -> str:
     return path.name.rpartition("_")[0]
 
 
-def dataloaders(files: Sequence[Path], batch_size: int, *, augment: bool, valid_pct: float = 0.0) -> Any:
+def dataloaders(
+    files: Sequence[Path],
+    batch_size: int,
+    *,
+    augment: bool,
+    valid_pct: float = 0.0,
+    num_workers: int = WORKERS,
+    device: str = "cpu",
+) -> Any:
     """Return the chapter's DataLoaders on `files`: Resize(460) per item and, with `augment`, its batch transforms."""
     fastai = vision()
     block = fastai.DataBlock(
@@ -46,7 +54,7 @@ def dataloaders(files: Sequence[Path], batch_size: int, *, augment: bool, valid_
         item_tfms=fastai.Resize(PRESIZE),
         batch_tfms=fastai.aug_transforms(size=SIZE, min_scale=MIN_SCALE) if augment else None,
     )
-    return block.dataloaders(files, bs=batch_size, num_workers=WORKERS, device=torch.device("cpu"))
+    return block.dataloaders(files, bs=batch_size, num_workers=num_workers, device=torch.device(device))
 
 
 def drain_items(files: Sequence[Path], batch_size: int) -> Callable[[], None]:
@@ -80,12 +88,14 @@ def batch_transform() -> Callable[[Tensor], Tensor]:
     return lambda images: pipeline(fastai.TensorImage(images))
 
 
-def learner(arch: str, batches: Sequence[tuple[Tensor, Tensor]], n_classes: int, *, frozen: bool) -> Any:
+def learner(
+    arch: str, batches: Sequence[tuple[Tensor, Tensor]], n_classes: int, *, frozen: bool, device: str = "cpu"
+) -> Any:
     """Return a vision_learner without pretrained weights that trains on ready-made batches."""
     fastai = vision()
     # A list of batches is a dataset whose items need no collation when bs is None.
-    loader = fastai.DataLoader(list(batches), bs=None, device=torch.device("cpu"))
-    loaders = fastai.DataLoaders(loader, loader, device=torch.device("cpu"))
+    loader = fastai.DataLoader(list(batches), bs=None, device=torch.device(device))
+    loaders = fastai.DataLoaders(loader, loader, device=torch.device(device))
     learn = fastai.vision_learner(
         loaders,
         getattr(fastai, arch),
@@ -99,10 +109,10 @@ def learner(arch: str, batches: Sequence[tuple[Tensor, Tensor]], n_classes: int,
     return _silent(learn)
 
 
-def photo_learner(files: Sequence[Path], arch: str, batch_size: int) -> Any:
-    """Return the chapter's learner on photographs, without pretrained weights, its body frozen."""
+def photo_learner(files: Sequence[Path], arch: str, batch_size: int, **options: Any) -> Any:
+    """Return the chapter's learner on photographs, without pretrained weights, its body frozen; see `dataloaders`."""
     fastai = vision()
-    loaders = dataloaders(files, batch_size, augment=True, valid_pct=0.2)
+    loaders = dataloaders(files, batch_size, augment=True, valid_pct=0.2, **options)
     learn = fastai.vision_learner(loaders, getattr(fastai, arch), metrics=fastai.error_rate, pretrained=False)
     learn.freeze()
     return _silent(learn)
@@ -152,3 +162,17 @@ def step_seconds(learn: Any, lr: float = 1e-3) -> list[float]:
     clock = Clock()
     learn.fit(1, lr, cbs=clock)
     return clock.seconds
+
+
+def train_until(learn: Any, step_ended: Callable[[], bool], lr: float = 1e-3) -> None:
+    """Train until `step_ended`, which is called after every step, is true; do not validate."""
+    fastai = vision()
+
+    class Watch(fastai.Callback):
+        order = 100
+
+        def after_batch(self) -> None:
+            if step_ended():
+                raise fastai.CancelFitException
+
+    learn.fit(1, lr, cbs=Watch())

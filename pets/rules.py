@@ -132,6 +132,7 @@ RULES: dict[str, Rule] = {
     "optimizer.weight_decay": number(0),
     "optimizer.momentum": number(0, 0.999999),
     "optimizer.nesterov": FLAG,
+    "optimizer.fused": FLAG.or_null(),
     # recipe
     "recipe._target_": TEXT,
     "recipe.epochs": integer(0),

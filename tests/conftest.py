@@ -40,13 +40,17 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_config(tiny_pets: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., DictConfig]:
-    """A function of overrides that composes a run on `tiny_pets` with a random resnet18, in seconds on one thread."""
+    """A function of overrides that composes a run on `tiny_pets` with a random resnet18, in seconds on one thread.
 
-    def compose_tiny(*overrides: str) -> DictConfig:
+    `epochs=None` leaves a recipe of phases as it is.
+    """
+
+    def compose_tiny(*overrides: str, epochs: int | None = 1) -> DictConfig:
         tiny = [
             "data=regex", f"data.root={tiny_pets}", "data.presize.size=40", "augment.size=32", "data.batch_size=8",
-            "data.num_workers=0", "model=resnet18", "model.weights=null", "model.head.hidden=8", "recipe.epochs=1",
+            "data.num_workers=0", "model=resnet18", "model.weights=null", "model.head.hidden=8",
             "trainer=cpu", f"run_dir={tmp_path_factory.mktemp('run')}",
+            *([] if epochs is None else [f"recipe.epochs={epochs}"]),
         ]  # fmt: skip
         with initialize_config_dir(str(Path(__file__).parents[1] / "conf"), version_base="1.3"):
             return compose("config", overrides=[*tiny, *overrides])

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from pets.callbacks.one_cycle import OneCycle
+from pets.callbacks.one_cycle import OneCycle, data_module_for
 from pets.data.batch import Batch
 from pets.evaluation.lr_plot import lr_curve_figure
 from pets.training.lr_range import RULES, LRCurve, has_diverged, learning_rate, smooth
@@ -32,8 +32,9 @@ class LRFinder(Callback):
     """Run the LR range test at the start of a fit and report what it suggests; the run itself is not touched.
 
     The test trains a copy of the module with an optimizer, a loader and random numbers of its own, in the state of the
-    recipe's first phase: same frozen groups, same ratio between the groups' learning rates (the head's is varied). It
-    writes `lr_finder.json`, `lr_finder.png` and TensorBoard's figure "lr_finder/curve". A resumed run skips it.
+    recipe's first phase: same frozen groups, same size of images, same ratio between the groups' learning rates (the
+    head's is varied). It writes `lr_finder.json`, `lr_finder.png` and TensorBoard's figure "lr_finder/curve". A resumed
+    run skips it.
 
     Args:
         mode: "report" only; "apply" gives the suggestion to OneCycle as base learning rate, if it is reliable.
@@ -124,14 +125,14 @@ def lr_range_test(
     Args:
         trainer: A trainer that is fitting `module`, at any moment after its device is set up.
         module: What is copied; its `configure_optimizers` returns one optimizer.
-        phase: Which layer groups learn, and the ratio between their learning rates.
+        phase: Which layer groups learn, the ratio between their learning rates, and the size of the images.
         start_lr: First learning rate of the head.
         end_lr: Learning rate of the head that a step after the last would have.
         num_steps: Steps, each of as many batches as the trainer accumulates.
     """
     lrs: list[float] = []
     losses: list[float] = []
-    with _random_states_kept(module.device):
+    with _random_states_kept(module.device), _images_of(trainer, phase):
         twin = _Twin(trainer, module, phase)
         hidden = None if trainer.is_global_zero else True  # None: hidden where there is no terminal
         for step in tqdm(range(num_steps), desc="LR finder", leave=False, disable=hidden):
@@ -151,6 +152,19 @@ def _random_states_kept(device: torch.device) -> Iterator[None]:
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)
+
+
+@contextmanager
+def _images_of(trainer: Trainer, phase: Phase) -> Iterator[None]:
+    data = data_module_for(trainer, [phase])
+    if data is None:
+        yield
+        return
+    before, data.train_size = data.train_size, phase.size
+    try:
+        yield
+    finally:
+        data.train_size = before
 
 
 class _Twin:

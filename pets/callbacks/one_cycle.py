@@ -1,6 +1,7 @@
-"""Runs a recipe: which layer groups learn, at which learning rate and momentum, at every step."""
+"""Runs a recipe: which layer groups learn, from images of which size, at which learning rate and momentum."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
@@ -8,8 +9,24 @@ from lightning.pytorch.callbacks import EarlyStopping, GradientAccumulationSched
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
-from pets.training.recipe import GROUPS, Recipe
+from pets.data.datamodule import PetsDataModule
+from pets.training.recipe import GROUPS, Phase, Recipe
 from pets.training.schedule import Position, one_cycle_lr, one_cycle_momentum, position
+
+
+def data_module_for(trainer: Trainer, phases: Iterable[Phase]) -> PetsDataModule | None:
+    """Return the data module of a fit, whose `train_size` the phases set; None if there is none and no phase has one.
+
+    Raises:
+        ValueError: A phase has a size, and there is no data module to follow it.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if isinstance(data, PetsDataModule):
+        return data
+    for index, phase in enumerate(phases):
+        if phase.size is not None:
+            raise ValueError(f"recipe.phases[{index}].size={phase.size} is not allowed: the fit has no PetsDataModule")
+    return None
 
 
 class OneCycle(Callback):
@@ -41,6 +58,7 @@ class OneCycle(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
             self._check(trainer)
+            data_module_for(trainer, self.recipe.phases)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.max_steps != -1 and trainer.ckpt_path is not None:
@@ -53,11 +71,15 @@ class OneCycle(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if math.isinf(trainer.num_training_batches):
             raise ValueError("OneCycle needs a training loader with a length: a cycle has to know its last step")
-        self._freeze(trainer, pl_module)
+        self._apply_phase(trainer, pl_module)
         self._set_hyperparameters(trainer.optimizers[0], self._position(trainer, 0))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._freeze(trainer, pl_module)
+        self._apply_phase(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if (data := data_module_for(trainer, self.recipe.phases)) is not None:
+            data.train_size = None  # it may serve another fit
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if batch_idx % trainer.accumulate_grad_batches:
@@ -79,7 +101,7 @@ class OneCycle(Callback):
         if state_dict["base_lr"] is not None:
             self.set_base_lr(state_dict["base_lr"])
 
-    def _freeze(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _apply_phase(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Never in setup: DistributedDataParallel goes on to synchronise only what requires a gradient when it wraps.
         module: Any = pl_module
         _, phase, _ = self.recipe.phase_at(trainer.current_epoch)
@@ -87,6 +109,8 @@ class OneCycle(Callback):
             module.freeze_to("head")
         else:
             module.unfreeze()
+        if (data := data_module_for(trainer, self.recipe.phases)) is not None:
+            data.train_size = phase.size
 
     def _position(self, trainer: Trainer, batch_idx: int) -> Position:
         # Counted from the epoch, not by trainer.global_step: the two differ after a resume with another batch size, and

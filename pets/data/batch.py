@@ -1,6 +1,7 @@
 """What travels from the dataset to the model: the fields of a sample and, stacked, of a batch."""
 
-from typing import NamedTuple, Protocol
+from dataclasses import Field
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -34,7 +35,9 @@ class Batch(NamedTuple):
 
 
 class BatchTransform(Protocol):
-    """What turns a uint8 batch into a float batch, on the device."""
+    """What turns a uint8 batch into a float batch, on the device: a dataclass, so that a copy can have another size."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def size(self) -> int:

@@ -1,7 +1,7 @@
 """The data of a run as Lightning wants them: from a source, a labeller and a split to loaders of batches."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from pets.data.items import Items
 from pets.data.labels import Vocab
 from pets.data.positions import Stream
 from pets.data.presize import Presize
-from pets.data.sampler import PositionSampler, Start
+from pets.data.sampler import PositionSampler, Start, process_of
 from pets.data.shrunk import ShrunkImages
 from pets.data.splits import Split, SplitRule, write_manifest
 
@@ -49,6 +49,7 @@ class PetsDataModule(LightningDataModule):
 
     Attributes:
         start: Where the training order goes on in a resumed run.
+        train_size: Side of the augmented training images in pixels; None: that of the batch transform.
 
     Raises:
         ValueError: An option is outside its range.
@@ -72,12 +73,8 @@ class PetsDataModule(LightningDataModule):
         cache: str = "none",
     ) -> None:
         super().__init__()
-        for key, value, least in (
-            ("batch_size", batch_size, 1),
-            ("num_workers", num_workers or 0, 0),
-            ("seed", seed, 0),
-        ):
-            if value < least:
+        for key, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0), ("seed", seed, 0)):
+            if value is not None and value < least:
                 raise ValueError(f"data.{key}={value} must be {least} or more")
         for key, choice, choices in (("on_error", on_error, ("raise", "skip")), ("cache", cache, CACHES)):
             if choice not in choices:
@@ -96,6 +93,7 @@ class PetsDataModule(LightningDataModule):
         self.relabel = relabel
         self.cache = cache
         self.start = Start()
+        self.train_size: int | None = None
 
     def prepare_data(self) -> None:
         """Download or draw the images if they are not there yet."""
@@ -192,8 +190,7 @@ class PetsDataModule(LightningDataModule):
         Args:
             part: `train`, `valid` or `test`.
             training: Whether to draw random numbers for the augmentation.
-            shuffle: Whether to shuffle, to drop images until all processes have equally many, and to drop an incomplete
-                batch.
+            shuffle: Whether to shuffle, and to drop what would make processes or batches unequal.
             stream: The purpose of the random numbers.
             epoch: The epoch of the random numbers.
 
@@ -205,7 +202,7 @@ class PetsDataModule(LightningDataModule):
         """
         indices = self._contents.indices(part)
         dataset = ImageDataset(self.items, indices, self.presize, self.seed, training, stream, self._cache)
-        rank, world_size = self._process()
+        rank, world_size = process_of(self.trainer)
         sampler = PositionSampler(
             len(indices), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch, start=self.start
         )
@@ -221,16 +218,6 @@ class PetsDataModule(LightningDataModule):
             drop_last=shuffle and len(sampler) >= self.batch_size,
             persistent_workers=num_workers > 0,
         )
-
-    def _process(self) -> tuple[int, int]:
-        """Return the rank of this process and the number of processes."""
-        if self.trainer is None or self.trainer.world_size == 1:
-            return 0, 1
-        if self.trainer._accelerator_connector.use_distributed_sampler:
-            raise ValueError(
-                "trainer.use_distributed_sampler=true must be false: the data module gives every process its share"
-            )
-        return self.trainer.global_rank, self.trainer.world_size
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the shuffled and augmented training part."""
@@ -250,8 +237,11 @@ class PetsDataModule(LightningDataModule):
         return self.loader("valid")
 
     def augment(self, batch: Batch) -> Batch:
-        """Augment a training batch as its draws decide."""
-        return self.batch_transform.train(batch, len(self.vocab))
+        """Augment a training batch as its draws decide, to images of `train_size`."""
+        transform = self.batch_transform
+        if self.train_size is not None:
+            transform = replace(transform, size=self.train_size)
+        return transform.train(batch, len(self.vocab))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment a batch of training; treat every other batch as in evaluation, the sanity check's too."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from lightning import Trainer
 from torch.utils.data import Sampler
 
 from pets.data.batch import Draw
@@ -18,6 +19,21 @@ class Start(NamedTuple):
 
 
 BEGINNING = Start()
+
+
+def process_of(trainer: Trainer | None) -> tuple[int, int]:
+    """Return the rank of this process and the number of processes that share the images.
+
+    Raises:
+        ValueError: The trainer would divide the shares again.
+    """
+    if trainer is None or trainer.world_size == 1:
+        return 0, 1
+    if trainer._accelerator_connector.use_distributed_sampler:
+        raise ValueError(
+            "trainer.use_distributed_sampler=true must be false: the data module gives every process its share"
+        )
+    return trainer.global_rank, trainer.world_size
 
 
 class PositionSampler(Sampler[Draw]):

@@ -60,6 +60,8 @@ class Phase:
     """The last learning rate is the peak divided by this."""
     momenta: Sequence[float] = (0.95, 0.85, 0.95)
     """Momentum (Adam's beta1) at the start, at the peak and at the end, each in [0, 1)."""
+    size: int | None = None
+    """Side of the training images in pixels, at least 8; None: that of the batch transform, which evaluation keeps."""
 
     def __post_init__(self) -> None:
         rates, momenta = _numbers(self.lr), _numbers(self.momenta)
@@ -81,6 +83,8 @@ class Phase:
             self.momenta,
             "three numbers (start, peak, end), each at least 0 and below 1",
         )
+        sized = self.size is None or _is_count(self.size, low=8)
+        _require(sized, "size", self.size, "a whole number of pixels, at least 8, or null")
         object.__setattr__(self, "lr", rates if len(rates) > 1 else rates[0])
         object.__setattr__(self, "momenta", momenta)
 

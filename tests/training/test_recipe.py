@@ -83,13 +83,19 @@ def test_a_bad_setting_of_fine_tune_is_named(key: str, value: Any) -> None:
     [
         ({"lr": 0}, "lr"), ({"lr": [1e-3, -1]}, "lr"), ({"lr": [1, 2, 3, 4]}, "lr"), ({"lr": "1e-3"}, "lr"),
         ({"lr": None}, "lr"), ({"frozen": 1}, "frozen"), ({"epochs": 0}, "epochs"), ({"div_final": 0}, "div_final"),
-        ({"pct": 0.3}, "pct"),
+        ({"pct": 0.3}, "pct"), ({"size": 7}, "size"), ({"size": 224.0}, "size"), ({"size": True}, "size"),
+        ({"size": "224"}, "size"),
     ],
 )  # fmt: skip
 def test_a_bad_setting_of_a_phase_is_named(change: dict[str, Any], key: str) -> None:
     good = {"epochs": 1, "frozen": False, "lr": 1e-3}
     with pytest.raises(ValueError, match=rf"^recipe\.phases\[1\]\.{key}="):
         one_cycle([good, good | change])
+
+
+def test_a_phase_keeps_its_size_at_another_base_lr() -> None:
+    recipe = one_cycle([{"epochs": 1, "frozen": True, "lr": 1e-3, "size": 8}, Phase(1, False, 1e-4)], base_lr=1e-2)
+    assert [phase.size for phase in recipe.phases] == [8, None]
 
 
 @pytest.mark.parametrize("phases", [[], 3, ["frozen"], {"epochs": 1}])
