@@ -25,7 +25,7 @@ from pets.data.presize import Presize
 
 PRESIZE, SIZE = 460, 224
 CHAIN, FASTAI = "traditional chain", "fastai"
-OURS = "ours (presize 384 bicubic, one sampling)"
+OURS = "ours (384 bicubic)"
 ONE, NATIVE, NATIVE4 = "presize 460, one sampling", "native, one sampling", "native, 2x2 samples"
 CUBIC = "presize 460 bicubic, one sampling"
 PICTURED = (CHAIN, FASTAI, OURS, NATIVE, NATIVE4)
