@@ -45,18 +45,23 @@ def resident_megabytes() -> float:
 
 def _family(pid: int) -> list[int]:
     members = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        children = (task / "children").read_text().split()
-        members += [member for child in children for member in _family(int(child))]
+    tasks = Path(f"/proc/{pid}/task")
+    for task in list(tasks.iterdir()) if tasks.exists() else []:
+        members += [member for child in _read(task / "children").split() for member in _family(int(child))]
     return members
 
 
 def _pss(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
-        return 0
+    lines = _read(Path(f"/proc/{pid}/smaps_rollup")).splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+def _read(path: Path) -> str:
+    """Return a file of /proc, empty if its process or thread has ended meanwhile."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 class PeakMemory(threading.Thread):
