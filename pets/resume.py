@@ -19,6 +19,8 @@ COMMAND = Path(".hydra", "overrides.yaml")
 CONFIG = "config.yaml"
 FIXED = ("seed", "model", "loss._target_", "optimizer._target_", "data.split", "data.labeller", "data.classes")
 """Keys that say what is trained on what: with another value it is another run."""
+SPEED = ("model.compile",)
+"""Keys of these groups that decide how fast, not what: they may be typed anew."""
 FREE = ("model.weights", "data.split.from", "ckpt_path", "run_dir")
 """Keys without effect on a resumed run, although their groups have one."""
 
@@ -109,7 +111,7 @@ def check(cfg: DictConfig, command: Iterable[str]) -> None:
     typed = [_key(text) for text in command if text not in already]
     changed = list(differences(saved, cfg))
     for key, was, now in changed:
-        if _within(key, FIXED) and not _within(key, FREE):
+        if _within(key, FIXED) and not _within(key, SPEED):
             raise ValueError(f"{key}={now} cannot be resumed: the run of {folder} has {key}={was}")
     for key, was, now in changed:
         if not _within(key, typed) and not any(name.split("/")[0] in ("experiment", "sweep") for name in typed):

@@ -126,6 +126,11 @@ def test_what_is_typed_may_differ_and_is_said(resumed: Callable[..., None], capl
     resumed("recipe.epochs=3", "trainer=default", typed=("trainer=default",))
 
 
+def test_a_run_goes_on_compiled_or_not(resumed: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
+    resumed("recipe.epochs=3", "model.compile=true", typed=("model.compile=true",))
+    assert "resumed with model.compile=True instead of False" in caplog.text
+
+
 @pytest.mark.parametrize("change", ["seed=1", "model.head.dropout=0.1", "data.split.seed=1", "optimizer=sgd"])
 def test_another_run_is_not_a_resumed_one_even_if_typed(resumed: Callable[..., None], change: str) -> None:
     with pytest.raises(ValueError, match="cannot be resumed: the run of"):
