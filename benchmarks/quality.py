@@ -25,7 +25,7 @@ from pets.data.presize import Presize
 
 PRESIZE, SIZE = 460, 224
 CHAIN, FASTAI = "traditional chain", "fastai"
-OURS = "ours (384 bicubic)"
+OURS = f"ours ({Presize().size} {Presize().interpolation})"
 ONE, NATIVE, NATIVE4 = "presize 460, one sampling", "native, one sampling", "native, 2x2 samples"
 CUBIC = "presize 460 bicubic, one sampling"
 PICTURED = (CHAIN, FASTAI, OURS, NATIVE, NATIVE4)
@@ -84,10 +84,10 @@ def ours(square: Tensor, view: View) -> Tensor:
     return geometry.sample(canvas[None], sides, geometry.homography(parameters), SIZE, supersample)[0] * 255
 
 
-def presized(square: Tensor, view: View, side: int = PRESIZE, mode: str = "bilinear") -> Tensor:
+def presized(square: Tensor, view: View, mode: str = "bilinear") -> Tensor:
     """Resize to a canvas with antialiasing, then sample the view once, bilinearly."""
-    canvas = V.resize(square, [side, side], interpolation=V.InterpolationMode(mode), antialias=True)
-    return sample(canvas, view.mapping(side, SIZE), SIZE, oversample=1)
+    canvas = V.resize(square, [PRESIZE, PRESIZE], interpolation=V.InterpolationMode(mode), antialias=True)
+    return sample(canvas, view.mapping(PRESIZE, SIZE), SIZE, oversample=1)
 
 
 def native(square: Tensor, view: View, oversample: int = 1) -> Tensor:

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.harness import Claim, Spread, Table
+from pets.hardware import resolve_precision
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "timm", "fastai", "pillow", "numpy")
 
@@ -23,7 +24,7 @@ def machine() -> dict[str, object]:
         "cpu": _cpu_field("model name"),
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
-        "avx512_bf16": has_bf16(),
+        "bfloat16 on the CPU": resolve_precision("auto", "cpu") == "bf16-mixed",
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
         "load_average": round(os.getloadavg()[0], 1),
@@ -35,11 +36,6 @@ def machine() -> dict[str, object]:
         except PackageNotFoundError:
             facts[package] = None
     return facts
-
-
-def has_bf16() -> bool:
-    """Whether the CPU multiplies bfloat16 natively."""
-    return "avx512_bf16" in _cpu_field("flags").split()
 
 
 def _cpu_field(name: str) -> str:
