@@ -65,7 +65,7 @@ def extract(options: argparse.Namespace, files: list[str], breeds: list[str]) ->
         options.arch, classes=breeds, weights=options.weights, source=options.source, head={"kind": "linear"}
     ).eval()
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
-    views = (evaluation_views(options.images, chunk, Presize(460), 224) for chunk in chunks)
+    views = (evaluation_views(options.images, chunk, Presize(460, interpolation="bilinear"), 224) for chunk in chunks)
     return torch.cat([network.feature_map(images).mean(dim=(2, 3)) for images in views])
 
 
