@@ -10,9 +10,9 @@ import torch
 
 from benchmarks import ours
 from pets.data.batch import Batch
-from pets.data.datamodule import PetsDataModule
+from pets.data.datamodule import ImageDataModule
 from pets.data.presize import Presize
-from pets.isolation import isolated
+from pets.machine import isolated
 from pets.model.classifier import Classifier
 
 
@@ -86,7 +86,7 @@ def fit_seconds(module: Classifier, data: Any, variant: Variant, scale: Scale) -
     return stopwatch.seconds
 
 
-def transform_share(module: Classifier, data: PetsDataModule, variant: Variant, scale: Scale) -> float:
+def transform_share(module: Classifier, data: ImageDataModule, variant: Variant, scale: Scale) -> float:
     """Return the median share of the batch transform in a step from a uint8 batch on the device to the update."""
     module.to(scale.device).train()
     module.setup("fit")

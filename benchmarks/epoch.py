@@ -17,10 +17,10 @@ from benchmarks import ours, rivals
 from benchmarks.harness import Case, Claim, Table, interleave
 from benchmarks.settings import Settings
 from pets import build
-from pets.data.datamodule import PetsDataModule
+from pets.data.datamodule import ImageDataModule
 from pets.model.classifier import Classifier
-from pets.training.recipe import Recipe, fine_tune
-from pets.training.schedule import one_cycle_lr, one_cycle_momentum, position
+from pets.schedule.one_cycle import one_cycle_lr, one_cycle_momentum, position
+from pets.schedule.recipe import Recipe, fine_tune
 
 ARCH, BATCH, RANGE_STEPS = "resnet18", 16, 100
 
@@ -61,7 +61,7 @@ def _fits(settings: Settings) -> Table:
     return table
 
 
-def _bare_fit(model: Classifier, data: PetsDataModule, recipe: Recipe) -> float:
+def _bare_fit(model: Classifier, data: ImageDataModule, recipe: Recipe) -> float:
     """Train and validate without Lightning; return the last error rate."""
     optimizer = model.configure_optimizers()
     loaders = data.train_dataloader(), data.val_dataloader()
@@ -78,7 +78,7 @@ def _bare_fit(model: Classifier, data: PetsDataModule, recipe: Recipe) -> float:
 
 
 def _train_epoch(
-    model: Classifier, data: PetsDataModule, loader: DataLoader, optimizer: Optimizer, recipe: Recipe, epoch: int
+    model: Classifier, data: ImageDataModule, loader: DataLoader, optimizer: Optimizer, recipe: Recipe, epoch: int
 ) -> None:
     model.train()
     for index, batch in enumerate(loader):
@@ -94,7 +94,7 @@ def _train_epoch(
         optimizer.step()
 
 
-def _error_rate(model: Classifier, data: PetsDataModule, loader: DataLoader) -> float:
+def _error_rate(model: Classifier, data: ImageDataModule, loader: DataLoader) -> float:
     model.eval()
     wrong: list[Tensor] = []
     with torch.inference_mode():

@@ -18,8 +18,8 @@ from benchmarks.device import Scale, Stopwatch, Variant, fit_seconds, transform_
 from benchmarks.harness import Case, Claim, Table, interleave, rates
 from benchmarks.images import repeated
 from benchmarks.settings import Settings
-from pets import cores
-from pets.data.datamodule import PetsDataModule
+from pets import machine
+from pets.data.datamodule import ImageDataModule
 from pets.model.classifier import Classifier, fastai_adamw
 
 ARCHS = ("resnet34", "resnet50")
@@ -46,7 +46,7 @@ def measure(settings: Settings) -> Iterator[Table]:
     root = repeated(settings.images, -(-IMAGES // len(settings.images.files)), settings.out)
     for arch in ARCHS:
         torch.compiler.reset()
-        yield from tables(arch, root, Scale(workers=cores.available()), settings.repeats, VARIANTS)
+        yield from tables(arch, root, Scale(workers=machine.available_cores()), settings.repeats, VARIANTS)
 
 
 def tables(
@@ -73,7 +73,7 @@ def _rates(
     repeats: int,
     variants: dict[str, Variant],
     make: Callable[[Variant], Classifier],
-    loaders: dict[str, PetsDataModule],
+    loaders: dict[str, ImageDataModule],
 ) -> Table:
     name, fast = next(iter(variants.items()))
     n_classes = len(loaders["none"].vocab)
@@ -109,7 +109,7 @@ def _classifier(arch: str, n_classes: int, variant: Variant, **options: Any) -> 
     return module
 
 
-def _data(root: Path, scale: Scale, cache: str) -> PetsDataModule:
+def _data(root: Path, scale: Scale, cache: str) -> ImageDataModule:
     return ours.data_module(root, scale.batch, scale.presize, cache, scale.workers, scale.size)
 
 

@@ -19,7 +19,7 @@ class Case:
     Attributes:
         name: How the table calls it.
         run: Does the work once. It may return the seconds that count; None means the whole call counts.
-        items: Items one call processes, for rates.
+        items: ImageTable one call processes, for rates.
     """
 
     name: str

@@ -17,13 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pets.data.files import list_images
+from benchmarks.unknown import Scores, detector_report, unknown_figure
 from pets.data.labels import RegexLabeller, Vocab
 from pets.data.presize import Presize
-from pets.evaluation.predictions import Predictions
-from pets.evaluation.unknown import detector_report, threshold_for_precision
-from pets.evaluation.unknown_plot import Scores, unknown_figure
-from pets.evaluation.views import evaluation_views
+from pets.data.sources.folder import list_images
+from pets.evaluation.predictions import Predictions, evaluation_images
+from pets.evaluation.threshold import threshold_for_precision
 from pets.model.losses import CrossEntropy, Loss, OneVsRest
 from pets.model.network import Network
 
@@ -62,10 +61,10 @@ def main() -> None:
 def extract(options: argparse.Namespace, files: list[str], breeds: list[str]) -> Tensor:
     """Return the pooled features (n, F) of the frozen backbone under the evaluation transform."""
     network = Network(
-        options.arch, classes=breeds, weights=options.weights, source=options.source, head={"kind": "linear"}
+        options.arch, classes=breeds, weights=options.weights, library=options.library, head={"kind": "linear"}
     ).eval()
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
-    views = (evaluation_views(options.images, chunk, Presize(460, interpolation="bilinear"), 224) for chunk in chunks)
+    views = (evaluation_images(options.images, chunk, Presize(460, interpolation="bilinear"), 224) for chunk in chunks)
     return torch.cat([network.feature_map(images).mean(dim=(2, 3)) for images in views])
 
 

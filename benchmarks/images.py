@@ -78,11 +78,11 @@ def _drawn_set(folder: Path) -> Path:
             width, height = (int(side) for side in rng.integers((300, 250), (560, 520)))
             path = folder / f"Breed_{breed:02d}_{number}.jpg"
             if not path.exists():
-                draw_animal(np.random.default_rng((breed, number)), width, height).save(path, quality=92)
+                paint_photograph(np.random.default_rng((breed, number)), width, height).save(path, quality=92)
     return folder
 
 
-def draw_animal(rng: np.random.Generator, width: int, height: int, oversample: int = 2) -> Image.Image:
+def paint_photograph(rng: np.random.Generator, width: int, height: int, oversample: int = 2) -> Image.Image:
     """Draw an animal's face with detail near the limit of the pixels: fur, whiskers, irises, stripes.
 
     Args:

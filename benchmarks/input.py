@@ -12,7 +12,7 @@ from benchmarks import ours, rivals
 from benchmarks.harness import Case, Claim, Table, interleave, rates
 from benchmarks.images import repeated
 from benchmarks.settings import Settings
-from pets.data.cache import CACHES
+from pets.data.cache.build import CACHES
 from pets.data.images import open_image
 from pets.data.presize import Presize
 
@@ -39,7 +39,7 @@ def measure(settings: Settings) -> Iterator[Table]:
     items = len(module.train_dataloader()) * BATCH
     note = f"{items} images in batches of {BATCH} with {rivals.WORKERS} workers; fastai starts its workers every epoch"
 
-    cases = [Case(OURS, ours.drain_items(module), items), Case(LIMIT, _drain_decoder(module.items.path, items), items)]
+    cases = [Case(OURS, ours.drain_items(module), items), Case(LIMIT, _drain_decoder(module.table.path, items), items)]
     claims = [Claim(OURS, FASTAI, at_least=4), Claim(OURS, LIMIT, at_least=0.6)]
     if rivals.available():
         cases.append(Case(FASTAI, rivals.drain_items(files, BATCH), items))
@@ -70,10 +70,10 @@ class _Decoder(Dataset[Tensor]):
 
     def __init__(self, path: Callable[[int], Path], items: int) -> None:
         self.path = path
-        self.items = items
+        self.table = items
 
     def __len__(self) -> int:
-        return self.items
+        return self.table
 
     def __getitem__(self, index: int) -> Tensor:
         return open_image(self.path(index))[0, 0, 0]
@@ -89,7 +89,7 @@ def _drain_decoder(path: Callable[[int], Path], items: int) -> Callable[[], None
     return run
 
 
-def _drain_bare(module: ours.PetsDataModule) -> Callable[[], None]:
+def _drain_bare(module: ours.ImageDataModule) -> Callable[[], None]:
     loader = module.train_dataloader()
     grid = F.affine_grid(torch.eye(2, 3).repeat(BATCH, 1, 1), [BATCH, 3, rivals.SIZE, rivals.SIZE], align_corners=False)
 

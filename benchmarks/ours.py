@@ -15,14 +15,14 @@ from torch.utils.data import DataLoader
 from benchmarks.rivals import SIZE, WORKERS
 from pets.augment.batch import BatchTransform
 from pets.callbacks.lr_finder import LRFinder
-from pets.data.batch import N_DRAWS, Batch
-from pets.data.datamodule import PetsDataModule
-from pets.data.files import ImageFolder
+from pets.data.batch import N_UNIFORMS, Batch
+from pets.data.datamodule import ImageDataModule
 from pets.data.labels import RegexLabeller
 from pets.data.presize import Presize
+from pets.data.sources.folder import ImageFolder
 from pets.data.splits import SplitRule
 from pets.model.classifier import Classifier
-from pets.training.recipe import fine_tune
+from pets.schedule.recipe import fine_tune
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -34,9 +34,9 @@ def data_module(
     cache: str = "none",
     num_workers: int = WORKERS,
     size: int = SIZE,
-) -> PetsDataModule:
+) -> ImageDataModule:
     """Return the data module of a folder: 20% validation, default augmentation, as many workers as fastai gets."""
-    module = PetsDataModule(
+    module = ImageDataModule(
         ImageFolder(root),
         RegexLabeller(),
         SplitRule(),
@@ -57,13 +57,13 @@ def config(run_dir: Path, overrides: Sequence[str]) -> DictConfig:
         return compose("config", [*overrides, f"run_dir={run_dir.resolve()}"])
 
 
-def range_test(model: Classifier, data: PetsDataModule, steps: int, folder: Path) -> None:
+def range_test(model: Classifier, data: ImageDataModule, steps: int, folder: Path) -> None:
     """Run the LR range test of the frozen phase on a copy of a model, and no fit after it."""
     finder = LRFinder(num_steps=steps, dirpath=folder, recipe=fine_tune(epochs=1))
     quiet_trainer(callbacks=[finder], epochs=0).fit(model, data)
 
 
-def drain_items(module: PetsDataModule) -> Callable[[], None]:
+def drain_items(module: ImageDataModule) -> Callable[[], None]:
     """Return a pass over the uint8 batches of the training part."""
     loader = module.train_dataloader()
 
@@ -74,7 +74,7 @@ def drain_items(module: PetsDataModule) -> Callable[[], None]:
     return run
 
 
-def drain_batches(module: PetsDataModule) -> Callable[[], None]:
+def drain_batches(module: ImageDataModule) -> Callable[[], None]:
     """Return a pass over the augmented float batches of the training part."""
     loader = module.train_dataloader()
 
@@ -85,7 +85,7 @@ def drain_batches(module: PetsDataModule) -> Callable[[], None]:
     return run
 
 
-def first_batch(module: PetsDataModule) -> Batch:
+def first_batch(module: ImageDataModule) -> Batch:
     """Return one uint8 training batch."""
     batch: Batch = next(iter(module.train_dataloader()))
     return batch
@@ -104,7 +104,7 @@ def batch_loader(batches: Sequence[tuple[Tensor, Tensor]]) -> DataLoader:
 def _batch(images: Tensor, targets: Tensor) -> Batch:
     n = len(images)
     sides, padding = torch.full((n,), float(images.shape[-1])), torch.zeros(n, dtype=torch.bool)
-    others = [field.to(images.device) for field in (torch.arange(n), sides, torch.zeros(n, N_DRAWS), padding)]
+    others = [field.to(images.device) for field in (torch.arange(n), sides, torch.zeros(n, N_UNIFORMS), padding)]
     return Batch(images, targets, *others)
 
 

@@ -15,9 +15,9 @@ from benchmarks.harness import Claim, Table
 from benchmarks.settings import Settings
 from pets.callbacks.one_cycle import OneCycle
 from pets.callbacks.step_seed import StepSeed
-from pets.data.positions import Stream, generator
+from pets.data.rng import Stream, generator
 from pets.model.classifier import Classifier
-from pets.training.recipe import fine_tune
+from pets.schedule.recipe import fine_tune
 
 ARCH, CLASSES, BATCHES, EPOCHS, FROZEN_EPOCHS, BASE_LR, SEED = "resnet18", 5, 6, 2, 1, 2e-3, 0
 

@@ -11,8 +11,8 @@ from benchmarks.harness import Case, Claim, Table, interleave, rates
 from benchmarks.settings import Settings
 from pets.data.images import open_image
 from pets.data.presize import Presize
-from pets.deploy.bundle import Bundle
-from pets.deploy.description import Description
+from pets.deploy.artifact import Artifact
+from pets.deploy.metadata import Metadata
 from pets.deploy.predictor import Predictor
 from pets.model.network import Network
 
@@ -40,8 +40,8 @@ def measure(settings: Settings) -> Iterator[Table]:
 
 
 def _predictor(network: Network) -> Predictor:
-    description = Description(network.spec(), Presize(), rivals.SIZE)
-    return Predictor(Bundle(network, description, Path("benchmark")), batch_size=BATCH)
+    description = Metadata(network.spec(), Presize(), rivals.SIZE)
+    return Predictor(Artifact(network, description, Path("benchmark")), batch_size=BATCH)
 
 
 def _exhaust(results: Iterator[object]) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks import rivals
 from benchmarks.harness import Claim, Table
-from benchmarks.images import draw_animal
+from benchmarks.images import paint_photograph
 from benchmarks.oracle import View, inside, oracle, psnr, sample
 from benchmarks.settings import Settings
 from pets.augment import geometry
@@ -81,7 +81,7 @@ def ours(square: Tensor, view: View) -> Tensor:
     }
     parameters = geometry.Geometry(**{name: torch.tensor([value]) for name, value in values.items()})
     supersample = BatchTransform().supersample
-    return geometry.sample(canvas[None], sides, geometry.homography(parameters), SIZE, supersample)[0] * 255
+    return geometry.resample(canvas[None], sides, geometry.homography(parameters), SIZE, supersample)[0] * 255
 
 
 def presized(square: Tensor, view: View, mode: str = "bilinear") -> Tensor:
@@ -154,7 +154,7 @@ def picture(path: Path, side: int = 64, enlarge: int = 5, columns: int = 3) -> N
 
     Each tile says how close the whole view is to the oracle.
     """
-    square = centre_square(draw_animal(np.random.default_rng(7), 400, 400))
+    square = centre_square(paint_photograph(np.random.default_rng(7), 400, 400))
     view = View(PRESIZE, 12, 20, 420, 1.06, 0.4, 0.5, -8.0)
     values = decibels(square, view)
     shown = {f"{name}: {values[name]:.1f} dB": ROUTES[name](square, view) for name in PICTURED if name in values}

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.harness import Claim, Spread, Table
-from pets.hardware import resolve_precision
+from pets.machine import resolve_precision
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "timm", "fastai", "pillow", "numpy")
 

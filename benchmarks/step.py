@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from benchmarks import ours, rivals
 from benchmarks.harness import Case, Claim, Table, interleave
 from benchmarks.settings import Settings
-from pets.hardware import resolve_precision
+from pets.machine import resolve_precision
 
 BATCH, CLASSES, STEPS = 16, 37, 4
 Batches = Sequence[tuple[Tensor, Tensor]]

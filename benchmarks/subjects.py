@@ -49,7 +49,7 @@ def memory_ours(root: Path) -> dict[str, object]:
 
     from benchmarks import ours
     from pets.callbacks.one_cycle import OneCycle
-    from pets.training.recipe import fine_tune
+    from pets.schedule.recipe import fine_tune
 
     class Memory(lightning.Callback):
         def on_train_epoch_end(self, *_: object) -> None:
@@ -78,7 +78,7 @@ def setup_ours(root: Path) -> dict[str, object]:
     start = time.perf_counter()
     images = sum(len(next(batches).images) for _ in range(LOADED_BATCHES))
     return {
-        "items": len(data.items),
+        "items": len(data.table),
         "seconds": seconds,
         "megabytes": megabytes,
         "images_per_second": images / (time.perf_counter() - start),

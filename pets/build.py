@@ -9,21 +9,21 @@ from lightning import Trainer, seed_everything
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
-from pets import cores, hardware
+from pets import machine
 from pets.callbacks.checkpoint_io import AtomicCheckpointIO
-from pets.data.datamodule import PetsDataModule
+from pets.data.datamodule import ImageDataModule
 from pets.evaluation.evaluate import Options
 from pets.model.classifier import Classifier
 
 log = logging.getLogger("pets")
 
 
-def data_module(cfg: DictConfig) -> PetsDataModule:
+def data_module(cfg: DictConfig) -> ImageDataModule:
     """Return the data module of `cfg.data`, with its files in place, its labels read and its parts drawn."""
     settings = OmegaConf.masked_copy(cfg.data, [key for key in cfg.data if key != "root"])
     settings._set_parent(cfg)
     settings._set_key("data")  # errors name it
-    data: PetsDataModule = instantiate(settings)
+    data: ImageDataModule = instantiate(settings)
     data.prepare_data()
     data.setup()
     log.info(data.summary())
@@ -48,7 +48,7 @@ def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: An
     """
     _check_processes(cfg.trainer)
     settings = {"max_epochs": instantiate(cfg.recipe).epochs, "default_root_dir": cfg.run_dir}
-    settings["precision"] = hardware.resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator)
+    settings["precision"] = machine.resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator)
     if cfg.trainer.precision == "auto":
         log.info("trainer.precision=auto: %s here", settings["precision"])
     if "callbacks" not in replacements:
@@ -98,8 +98,8 @@ def _check_processes(settings: DictConfig) -> None:
     """
     processes = int(settings.devices) if str(settings.devices).isdecimal() else 1
     # Two are allowed on any machine, to try what several do.
-    if hardware.on_cpu(settings.accelerator) and processes > max(2, cores.available()):
+    if machine.on_cpu(settings.accelerator) and processes > max(2, machine.available_cores()):
         raise ValueError(
             f"trainer.devices={processes} is not allowed: on the CPU a process each, "
-            f"and this machine has {cores.available()} cores"
+            f"and this machine has {machine.available_cores()} cores"
         )

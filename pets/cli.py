@@ -18,8 +18,9 @@ from hydra.types import RunMode
 from hydra.utils import instantiate, to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
-from pets import resume, rules
+from pets import rules
 from pets.errors import USER_ERRORS, advice, explain
+from pets.runs import resume
 from pets.sweep import jobs
 
 log = logging.getLogger("pets")
@@ -119,7 +120,7 @@ def _start(cfg: DictConfig) -> float | None:
     from lightning.pytorch.utilities import rank_zero_only
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    from pets.isolation import isolated
+    from pets.machine import isolated
 
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         log.setLevel(logging.WARNING)  # what the first process says is enough

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from pets.training.recipe import Recipe
+from pets.schedule.recipe import Recipe
 
 CONF = Path(__file__).parents[1] / "conf"
 

@@ -25,7 +25,7 @@ _RANGES = {
 
 
 class Parameters(NamedTuple):
-    """All that was drawn for a batch; the same parameters applied again give the same pixels."""
+    """All that was sampled for a batch; the same parameters applied again give the same pixels."""
 
     geometry: geometry.Geometry
     lighting: lighting.Lighting
@@ -73,11 +73,11 @@ class BatchTransform:
         _check("supersample", self.supersample, type(self.supersample) is int and self.supersample in (1, 2), "1 or 2")
         _check("mix", self.mix, self.mix in ("none", "mixup", "cutmix"), "none, mixup or cutmix")
 
-    def draw(self, draws: Tensor) -> Parameters:
-        """Map float32 (B, N_DRAWS) uniform numbers to the parameters of B images."""
+    def sample_params(self, uniforms: Tensor) -> Parameters:
+        """Map float32 (B, N_UNIFORMS) uniform numbers to the parameters of B images."""
         return Parameters(
-            geometry.draw(
-                draws,
+            geometry.sample_params(
+                uniforms,
                 min_scale=self.min_scale,
                 p_flip=self.p_flip,
                 max_rotate=self.max_rotate,
@@ -85,7 +85,7 @@ class BatchTransform:
                 max_warp=self.max_warp,
                 p_affine=self.p_affine,
             ),
-            lighting.draw(draws, max_lighting=self.max_lighting, p_lighting=self.p_lighting),
+            lighting.sample_params(uniforms, max_lighting=self.max_lighting, p_lighting=self.p_lighting),
         )
 
     def apply(self, images: Tensor, sides: Tensor, parameters: Parameters) -> Tensor:
@@ -103,12 +103,12 @@ class BatchTransform:
         for out, pixels, side, matrices, brightness, contrast in zip(
             *(torch.split(x, block) for x in (output, *inputs)), strict=True
         ):
-            sampled = geometry.sample(pixels, side, matrices, self.size, self.supersample)
+            sampled = geometry.resample(pixels, side, matrices, self.size, self.supersample)
             out.copy_(lighting.adjust_(sampled, lighting.Lighting(brightness, contrast)))
         return output
 
     def train(self, batch: Batch, n_classes: int | None = None) -> Batch:
-        """Augment a batch as its own draws decide.
+        """Augment a batch as its own uniforms decide.
 
         Args:
             batch: A collated batch of uint8 images.
@@ -117,13 +117,13 @@ class BatchTransform:
         Raises:
             ValueError: The images are not uint8, or `mix` is on without `n_classes`.
         """
-        images = self.apply(batch.images, batch.sides, self.draw(batch.draws))
+        images = self.apply(batch.images, batch.sides, self.sample_params(batch.uniforms))
         if self.mix == "none":
             return batch._replace(images=images)
         if n_classes is None:
             raise ValueError(f"augment.mix={self.mix} needs the number of classes: call train(batch, n_classes)")
         images, targets = mix_batch(
-            images, batch.targets, batch.draws, kind=self.mix, alpha=self.mix_alpha, n_classes=n_classes
+            images, batch.targets, batch.uniforms, kind=self.mix, alpha=self.mix_alpha, n_classes=n_classes
         )
         return batch._replace(images=images, targets=targets)
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pets.augment.draws import Column, masked, uniform
+from pets.augment.uniforms import Column, masked, uniform
 
 # The grid is float32: a coordinate is off by up to 5e-5 pixels, and that much of a filler pixel would shine in.
 _ROUNDING = 2.0**-22
@@ -43,8 +43,8 @@ class Geometry(NamedTuple):
     """Vertical perspective: the upper edge grows, the lower edge shrinks by this fraction; neutral 0."""
 
 
-def draw(
-    draws: Tensor,
+def sample_params(
+    uniforms: Tensor,
     *,
     min_scale: float,
     p_flip: float,
@@ -56,7 +56,7 @@ def draw(
     """Map uniform numbers to parameters, image by image, with a mask of its own for each transform.
 
     Args:
-        draws: float32 (B, N_DRAWS) in [0, 1).
+        uniforms: float32 (B, N_UNIFORMS) in [0, 1).
         min_scale: Smallest area of the crop window as a fraction of the square, in (0, 1]; always applied.
         p_flip: Probability of a horizontal flip.
         max_rotate: Largest rotation to either side, in degrees.
@@ -65,21 +65,21 @@ def draw(
         p_affine: Probability of rotation, of zoom, of horizontal and of vertical warp, each on its own.
     """
     radians = math.radians(max_rotate)
-    angle = uniform(draws, Column.ROTATE, -radians, radians)
-    zoom = uniform(draws, Column.ZOOM, 1.0, max_zoom)
-    warp_x = uniform(draws, Column.WARP_X, -max_warp, max_warp)
-    warp_y = uniform(draws, Column.WARP_Y, -max_warp, max_warp)
+    angle = uniform(uniforms, Column.ROTATE, -radians, radians)
+    zoom = uniform(uniforms, Column.ZOOM, 1.0, max_zoom)
+    warp_x = uniform(uniforms, Column.WARP_X, -max_warp, max_warp)
+    warp_y = uniform(uniforms, Column.WARP_Y, -max_warp, max_warp)
     return Geometry(
-        window=uniform(draws, Column.WINDOW_AREA, min_scale, 1.0).sqrt(),
-        window_x=draws[:, Column.WINDOW_X],
-        window_y=draws[:, Column.WINDOW_Y],
-        flip=masked(torch.full_like(angle, -1.0), draws, Column.FLIP, p_flip, neutral=1.0),
-        angle=masked(angle, draws, Column.ROTATE_MASK, p_affine, neutral=0.0),
-        zoom=masked(zoom, draws, Column.ZOOM_MASK, p_affine, neutral=1.0),
-        zoom_x=draws[:, Column.ZOOM_X],
-        zoom_y=draws[:, Column.ZOOM_Y],
-        warp_x=masked(warp_x, draws, Column.WARP_X_MASK, p_affine, neutral=0.0),
-        warp_y=masked(warp_y, draws, Column.WARP_Y_MASK, p_affine, neutral=0.0),
+        window=uniform(uniforms, Column.WINDOW_AREA, min_scale, 1.0).sqrt(),
+        window_x=uniforms[:, Column.WINDOW_X],
+        window_y=uniforms[:, Column.WINDOW_Y],
+        flip=masked(torch.full_like(angle, -1.0), uniforms, Column.FLIP, p_flip, neutral=1.0),
+        angle=masked(angle, uniforms, Column.ROTATE_MASK, p_affine, neutral=0.0),
+        zoom=masked(zoom, uniforms, Column.ZOOM_MASK, p_affine, neutral=1.0),
+        zoom_x=uniforms[:, Column.ZOOM_X],
+        zoom_y=uniforms[:, Column.ZOOM_Y],
+        warp_x=masked(warp_x, uniforms, Column.WARP_X_MASK, p_affine, neutral=0.0),
+        warp_y=masked(warp_y, uniforms, Column.WARP_Y_MASK, p_affine, neutral=0.0),
     )
 
 
@@ -114,7 +114,7 @@ def perspective(warp_x: Tensor, warp_y: Tensor) -> Tensor:
     return _matrices([one, shear, x], [shear, one, y], [x, y, one])
 
 
-def sample(images: Tensor, sides: Tensor, matrices: Tensor, size: int, supersample: int = 1) -> Tensor:
+def resample(images: Tensor, sides: Tensor, matrices: Tensor, size: int, supersample: int = 1) -> Tensor:
     """Read each image once through its homography, bilinearly; beyond the valid square the picture is mirrored.
 
     Args:

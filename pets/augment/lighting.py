@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from pets.augment.draws import Column, masked, uniform
+from pets.augment.uniforms import Column, masked, uniform
 
 
 class Lighting(NamedTuple):
@@ -17,20 +17,20 @@ class Lighting(NamedTuple):
     """Factor on the logit, above 0; neutral 1."""
 
 
-def draw(draws: Tensor, *, max_lighting: float, p_lighting: float) -> Lighting:
+def sample_params(uniforms: Tensor, *, max_lighting: float, p_lighting: float) -> Lighting:
     """Map uniform numbers to parameters, image by image.
 
     Args:
-        draws: float32 (B, N_DRAWS) in [0, 1).
+        uniforms: float32 (B, N_UNIFORMS) in [0, 1).
         max_lighting: Strength m in [0, 1): brightness is uniform in [(1 - m) / 2, (1 + m) / 2], the logarithm of
             contrast uniform in [log(1 - m), -log(1 - m)].
         p_lighting: Probability of each of the two, on its own.
     """
-    brightness = uniform(draws, Column.BRIGHTNESS, (1 - max_lighting) / 2, (1 + max_lighting) / 2)
-    contrast = uniform(draws, Column.CONTRAST, math.log(1 - max_lighting), -math.log(1 - max_lighting)).exp()
+    brightness = uniform(uniforms, Column.BRIGHTNESS, (1 - max_lighting) / 2, (1 + max_lighting) / 2)
+    contrast = uniform(uniforms, Column.CONTRAST, math.log(1 - max_lighting), -math.log(1 - max_lighting)).exp()
     return Lighting(
-        brightness=masked(brightness, draws, Column.BRIGHTNESS_MASK, p_lighting, neutral=0.5),
-        contrast=masked(contrast, draws, Column.CONTRAST_MASK, p_lighting, neutral=1.0),
+        brightness=masked(brightness, uniforms, Column.BRIGHTNESS_MASK, p_lighting, neutral=0.5),
+        contrast=masked(contrast, uniforms, Column.CONTRAST_MASK, p_lighting, neutral=1.0),
     )
 
 

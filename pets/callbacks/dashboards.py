@@ -13,8 +13,8 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from pets.data.batch import Batch
-from pets.data.datamodule import PetsDataModule
-from pets.evaluation.show import before_and_after
+from pets.data.datamodule import ImageDataModule
+from pets.evaluation.figures.batches import before_and_after
 from pets.rules import leaves
 
 HPARAM_GROUPS = ("seed", "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder")
@@ -162,6 +162,6 @@ class Dashboards(Callback):
 
     def _show_first_batch(self, trainer: Trainer) -> None:
         data = getattr(trainer, "datamodule", None)
-        if isinstance(data, PetsDataModule) and trainer.is_global_zero:
+        if isinstance(data, ImageDataModule) and trainer.is_global_zero:
             for writer in writers(trainer.loggers):
                 writer.add_figure("batch/presized_and_augmented", before_and_after(data, self.images), 0)

@@ -7,8 +7,8 @@ from pathlib import Path
 from lightning import Callback, LightningModule, Trainer
 
 from pets.callbacks.dashboards import writers
-from pets.data.contents import Part
-from pets.data.datamodule import PetsDataModule
+from pets.data.datamodule import ImageDataModule
+from pets.data.image_table import Part
 from pets.evaluation import artifacts
 from pets.evaluation.embedding import publish_embedding
 from pets.evaluation.evaluate import Evaluation, Options, evaluate, key_numbers
@@ -36,14 +36,14 @@ class EvaluateAtEnd(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate while processes, device and loggers are still there."""
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if not (isinstance(data, PetsDataModule) and isinstance(pl_module, Classifier)):
-            raise TypeError(f"evaluates a Classifier and a PetsDataModule, got {type(pl_module)} and {type(data)}")
+        if not (isinstance(data, ImageDataModule) and isinstance(pl_module, Classifier)):
+            raise TypeError(f"evaluates a Classifier and a ImageDataModule, got {type(pl_module)} and {type(data)}")
         parts: tuple[Part, ...] = ("valid", "test") if len(data.splits.test) else ("valid",)
         self.metrics = evaluate_parts(trainer, pl_module, data, parts, self.options, self.folder)
 
 
 def evaluate_parts(
-    trainer: Trainer, model: Classifier, data: PetsDataModule, parts: Sequence[Part], options: Options, folder: Path
+    trainer: Trainer, model: Classifier, data: ImageDataModule, parts: Sequence[Part], options: Options, folder: Path
 ) -> dict[str, float]:
     """Evaluate at the trainer's precision; leave `<folder>/<part>/`, figures and numbers in the loggers, a summary.
 
@@ -63,9 +63,9 @@ def evaluate_parts(
 
 
 def _leave(
-    evaluation: Evaluation, trainer: Trainer, model: Classifier, data: PetsDataModule, options: Options, folder: Path
+    evaluation: Evaluation, trainer: Trainer, model: Classifier, data: ImageDataModule, options: Options, folder: Path
 ) -> None:
-    figures = artifacts.draw(evaluation, model, data, options)
+    figures = artifacts.draw_figures(evaluation, model, data, options)
     artifacts.save(evaluation, figures, folder)
     for writer in writers(trainer.loggers):
         artifacts.publish(evaluation, figures, writer, trainer.global_step)

@@ -8,7 +8,7 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from pets.data.datamodule import PetsDataModule
+from pets.data.datamodule import ImageDataModule
 from pets.evaluation.predictions import evaluating, gather
 from pets.model.closed_form import discriminant_head
 
@@ -21,7 +21,7 @@ class HeadInit(Callback):
     It stands before an `LRFinder`, which is to see the head that will be trained.
 
     Raises:
-        ValueError: At the start of a fit, without a `PetsDataModule` in the trainer or with a class without images.
+        ValueError: At the start of a fit, without a `ImageDataModule` in the trainer or with a class without images.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -29,7 +29,7 @@ class HeadInit(Callback):
         if module.head_options["init"] != "lda" or trainer.ckpt_path is not None:
             return
         data = getattr(trainer, "datamodule", None)
-        if not isinstance(data, PetsDataModule):
+        if not isinstance(data, ImageDataModule):
             raise ValueError("model.head.init=lda: the trainer needs the data module, trainer.fit(model, data)")
         features, targets = training_features(trainer, module, data)
         closed_form = discriminant_head(features, targets, len(module.classes), module.head_options["shrinkage"])
@@ -40,7 +40,7 @@ class HeadInit(Callback):
         rank_zero_info(f"head: linear discriminant of {len(targets)} training images")
 
 
-def training_features(trainer: Trainer, module: Any, data: PetsDataModule) -> tuple[Tensor, Tensor]:
+def training_features(trainer: Trainer, module: Any, data: ImageDataModule) -> tuple[Tensor, Tensor]:
     """Return what the last layer receives of all training images, float32 (n, F) and int64 (n,), on the CPU.
 
     The rows stand in the order of the items, in every process and for any number of them.

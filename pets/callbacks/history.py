@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from pets.model.optimizer import format_group_table, group_table
+from pets.model.layer_groups import format_group_table, group_table
 
 log = logging.getLogger("pets.history")
 

@@ -21,9 +21,9 @@ from tqdm import tqdm
 
 from pets.callbacks.one_cycle import OneCycle, data_module_for
 from pets.data.batch import Batch
-from pets.evaluation.lr_plot import lr_curve_figure
-from pets.training.lr_range import RULES, LRCurve, has_diverged, learning_rate, smooth
-from pets.training.recipe import Phase, Recipe
+from pets.evaluation.figures.lr_curve import lr_curve_figure
+from pets.schedule.lr_range import RULES, LRCurve, has_diverged, learning_rate, smooth
+from pets.schedule.recipe import Phase, Recipe
 
 _inform = rank_zero_only(logging.getLogger(__name__).info)
 

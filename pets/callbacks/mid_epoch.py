@@ -5,7 +5,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from pets.data.datamodule import PetsDataModule
+from pets.data.datamodule import ImageDataModule
 from pets.data.sampler import Start
 
 
@@ -30,7 +30,7 @@ class MidEpoch(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         data = getattr(trainer, "datamodule", None)
-        if isinstance(data, PetsDataModule):
+        if isinstance(data, ImageDataModule):
             epochs: Any = trainer.fit_loop.epoch_progress.current
             batches: Any = trainer.fit_loop.epoch_loop.batch_progress
             done = 0 if batches.is_last_batch else batches.current.processed
@@ -38,5 +38,5 @@ class MidEpoch(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         data = getattr(trainer, "datamodule", None)
-        if isinstance(data, PetsDataModule) and "start" in checkpoint:
+        if isinstance(data, ImageDataModule) and "start" in checkpoint:
             data.start = Start(**checkpoint["start"])

@@ -9,23 +9,23 @@ from lightning.pytorch.callbacks import EarlyStopping, GradientAccumulationSched
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
-from pets.data.datamodule import PetsDataModule
-from pets.training.recipe import GROUPS, Phase, Recipe
-from pets.training.schedule import Position, one_cycle_lr, one_cycle_momentum, position
+from pets.data.datamodule import ImageDataModule
+from pets.schedule.one_cycle import Position, one_cycle_lr, one_cycle_momentum, position
+from pets.schedule.recipe import GROUPS, Phase, Recipe
 
 
-def data_module_for(trainer: Trainer, phases: Iterable[Phase]) -> PetsDataModule | None:
+def data_module_for(trainer: Trainer, phases: Iterable[Phase]) -> ImageDataModule | None:
     """Return the data module of a fit, whose `train_size` the phases set; None if there is none and no phase has one.
 
     Raises:
         ValueError: A phase has a size, and there is no data module to follow it.
     """
     data = getattr(trainer, "datamodule", None)
-    if isinstance(data, PetsDataModule):
+    if isinstance(data, ImageDataModule):
         return data
     for index, phase in enumerate(phases):
         if phase.size is not None:
-            raise ValueError(f"recipe.phases[{index}].size={phase.size} is not allowed: the fit has no PetsDataModule")
+            raise ValueError(f"recipe.phases[{index}].size={phase.size} is not allowed: the fit has no ImageDataModule")
     return None
 
 

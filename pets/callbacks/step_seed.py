@@ -1,11 +1,11 @@
-"""Dropout and whatever else draws from torch's global generator, as a function of the position."""
+"""Dropout and whatever else draws from torch's global generator, as a function of (seed, epoch, batch, rank)."""
 
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from pets.data.positions import Stream, generator
+from pets.data.rng import Stream, generator
 
 
 class StepSeed(Callback):
@@ -27,5 +27,5 @@ class StepSeed(Callback):
         self.seed = seed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        draw = generator(self.seed, Stream.STEP, trainer.current_epoch, batch_idx, trainer.global_rank)
-        torch.manual_seed(int(draw.integers(2**63)))
+        rng = generator(self.seed, Stream.STEP, trainer.current_epoch, batch_idx, trainer.global_rank)
+        torch.manual_seed(int(rng.integers(2**63)))

@@ -5,15 +5,15 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from torch import Tensor
 
-N_DRAWS = 24
-"""Uniform numbers drawn for one image in one epoch: the first places the presize square, the others augment."""
+N_UNIFORMS = 24
+"""Uniform numbers for one image in one epoch: the first places the presize square, the others augment."""
 
 
-class Draw(NamedTuple):
+class Request(NamedTuple):
     """One request of the sampler. It carries the epoch, so that workers need no other message."""
 
     epoch: int
-    item: int
+    place: int
     padding: bool = False
 
 
@@ -25,11 +25,11 @@ class Batch(NamedTuple):
     targets: Tensor
     """int64 (B,) class indices; float32 (B, C) class probabilities after mixup or cutmix."""
     indices: Tensor
-    """int64 (B,) positions in the item table."""
+    """int64 (B,) indices into the image table."""
     sides: Tensor
     """float32 (B,) side, in pixels, of the square at the top left of each canvas that holds the image."""
-    draws: Tensor
-    """float32 (B, N_DRAWS) uniform numbers in [0, 1) that decide the augmentation; zeros in evaluation."""
+    uniforms: Tensor
+    """float32 (B, N_UNIFORMS) uniform numbers in [0, 1) that decide the augmentation; zeros in evaluation."""
     padding: Tensor
     """bool (B,) true for items repeated only to give every process equally many batches: never counted."""
 
@@ -44,7 +44,7 @@ class BatchTransform(Protocol):
         """Side of the images given to the model, in pixels."""
 
     def train(self, batch: Batch, n_classes: int | None = None) -> Batch:
-        """Augment a batch as its draws decide."""
+        """Augment a batch as its uniforms decide."""
 
     def evaluate(self, batch: Batch) -> Batch:
         """Resize a batch."""

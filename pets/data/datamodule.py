@@ -10,22 +10,21 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
-from pets import cores
+from pets import machine
 from pets.data.batch import Batch, BatchTransform
-from pets.data.cache import CACHES, build_cache
-from pets.data.contents import Contents, Part, read_contents
+from pets.data.cache.build import CACHES, build_cache
+from pets.data.cache.resized import ResizedImages
 from pets.data.dataset import ImageDataset, Sample, collate
-from pets.data.files import Source
-from pets.data.items import Items
+from pets.data.image_table import ImageTable, Part, build_image_table
 from pets.data.labels import Vocab
-from pets.data.positions import Stream
 from pets.data.presize import Presize
-from pets.data.sampler import PositionSampler, Start, process_of
-from pets.data.shrunk import ShrunkImages
+from pets.data.rng import Stream
+from pets.data.sampler import SeededSampler, Start, process_of
+from pets.data.sources.folder import ImageSource
 from pets.data.splits import Split, SplitRule, write_manifest
 
 
-class PetsDataModule(LightningDataModule):
+class ImageDataModule(LightningDataModule):
     """Labelled images in parts, loaded as uint8 and augmented on the device.
 
     Works without a Trainer: `data.prepare_data(); data.setup(); data.loader("valid")`.
@@ -57,7 +56,7 @@ class PetsDataModule(LightningDataModule):
 
     def __init__(
         self,
-        source: Source,
+        source: ImageSource,
         labeller: Callable[[Sequence[str]], list[str]],
         split: SplitRule,
         batch_transform: BatchTransform,
@@ -106,31 +105,31 @@ class PetsDataModule(LightningDataModule):
             FileNotFoundError: Something named in the configuration does not exist.
             ValueError: The files, their labels or the split are not as they should be.
         """
-        _ = self._contents
+        _ = self._table
 
     @property
-    def items(self) -> Items:
-        """All images with their labels."""
-        return self._contents.items
+    def table(self) -> ImageTable:
+        """All images with their labels and parts."""
+        return self._table
 
     @property
     def vocab(self) -> Vocab:
         """The classes."""
-        return self._contents.items.vocab
+        return self._table.vocab
 
     @property
     def splits(self) -> Split:
-        """Indices into the items, by part."""
-        return self._contents.split
+        """Indices into the table, by part."""
+        return self._table.split
 
     @property
     def left_out(self) -> dict[str, str]:
         """Why images were left out, by file."""
-        return self._contents.left_out
+        return self._table.left_out
 
     @cached_property
-    def _contents(self) -> Contents:
-        return read_contents(
+    def _table(self) -> ImageTable:
+        return build_image_table(
             self.source,
             self.labeller,
             self.split_rule,
@@ -142,8 +141,8 @@ class PetsDataModule(LightningDataModule):
         )
 
     @cached_property
-    def _cache(self) -> ShrunkImages | None:
-        return build_cache(self.cache, self.items, self.presize, self._is_first)
+    def _cache(self) -> ResizedImages | None:
+        return build_cache(self.cache, self.table, self.presize, self._is_first)
 
     @property
     def _is_first(self) -> bool:
@@ -151,11 +150,11 @@ class PetsDataModule(LightningDataModule):
 
     def summary(self) -> str:
         """Say in one line how many images there are, of what, in which parts, and what is not used."""
-        return str(self._contents)
+        return str(self._table)
 
     def write_manifest(self, path: str | Path) -> None:
         """Write which image is in which part, and which were left out and why, see `splits.write_manifest`."""
-        write_manifest(path, self.items.files.tolist(), self.splits, self.left_out)
+        write_manifest(path, self.table.files.tolist(), self.splits, self.left_out)
 
     def state_dict(self) -> dict[str, Any]:
         """Return, as plain values, how images are treated: checkpoints carry it for predictions."""
@@ -189,7 +188,7 @@ class PetsDataModule(LightningDataModule):
 
         Args:
             part: `train`, `valid` or `test`.
-            training: Whether to draw random numbers for the augmentation.
+            training: Whether there are random numbers for the augmentation.
             shuffle: Whether to shuffle, and to drop what would make processes or batches unequal.
             stream: The purpose of the random numbers.
             epoch: The epoch of the random numbers.
@@ -200,14 +199,14 @@ class PetsDataModule(LightningDataModule):
         Raises:
             ValueError: The part is unknown or empty, or the Trainer would divide the shares again.
         """
-        indices = self._contents.indices(part)
-        dataset = ImageDataset(self.items, indices, self.presize, self.seed, training, stream, self._cache)
+        indices = self._table.indices(part)
+        dataset = ImageDataset(self.table, indices, self.presize, self.seed, training, stream, self._cache)
         rank, world_size = process_of(self.trainer)
-        sampler = PositionSampler(
+        sampler = SeededSampler(
             len(indices), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch, start=self.start
         )
         processes = 1 if self.trainer is None else self.trainer.num_devices
-        num_workers = cores.workers(processes) if self.num_workers is None else self.num_workers
+        num_workers = machine.workers(processes) if self.num_workers is None else self.num_workers
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
@@ -237,7 +236,7 @@ class PetsDataModule(LightningDataModule):
         return self.loader("valid")
 
     def augment(self, batch: Batch) -> Batch:
-        """Augment a training batch as its draws decide, to images of `train_size`."""
+        """Augment a training batch as its uniforms decide, to images of `train_size`."""
         transform = self.batch_transform
         if self.train_size is not None:
             transform = replace(transform, size=self.train_size)
@@ -248,3 +247,7 @@ class PetsDataModule(LightningDataModule):
         if self.trainer is not None and self.trainer.training:
             return self.augment(batch)
         return self.batch_transform.evaluate(batch)
+
+
+PetsDataModule = ImageDataModule
+"""The name of version 0.1."""

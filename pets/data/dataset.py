@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from pets.data.batch import N_DRAWS, Batch, Draw
+from pets.data.batch import N_UNIFORMS, Batch, Request
+from pets.data.cache.resized import ResizedImages
+from pets.data.image_table import ImageTable
 from pets.data.images import open_image
-from pets.data.items import Items
-from pets.data.positions import Stream, uniforms
 from pets.data.presize import Presize
-from pets.data.shrunk import ShrunkImages
+from pets.data.rng import Stream, random_uniforms
 
 
 class Sample(NamedTuple):
@@ -21,36 +21,36 @@ class Sample(NamedTuple):
 
     image: Tensor
     target: int
-    item: int
+    row: int
     side: Tensor
-    draws: Tensor
+    uniforms: Tensor
     padding: bool
 
 
 class ImageDataset(Dataset[Sample]):
-    """One part of the items, decoded and presized.
+    """One part of the image table, decoded and presized.
 
     Args:
-        items: The table of all images.
+        table: The table of all images.
         indices: int64 (n,) indices into it of the images of this part.
         presize: The item transform.
         seed: The run's seed.
-        training: Whether to draw random numbers for the augmentation; without, the square is centred and they are 0.
+        training: Whether there are random numbers for the augmentation; without, the square is centred and they are 0.
         stream: The purpose of these random numbers.
-        cache: The shrunk images of all items; None: each is decoded when it is asked for.
+        cache: The resized images of the whole table; None: each is decoded when it is asked for.
     """
 
     def __init__(
         self,
-        items: Items,
+        table: ImageTable,
         indices: np.ndarray,
         presize: Presize,
         seed: int = 0,
         training: bool = False,
         stream: Stream = Stream.AUGMENT,
-        cache: ShrunkImages | None = None,
+        cache: ResizedImages | None = None,
     ) -> None:
-        self.items = items
+        self.table = table
         self.indices = indices
         self.presize = presize
         self.seed = seed
@@ -61,28 +61,28 @@ class ImageDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, draw: Draw | int) -> Sample:
+    def __getitem__(self, request: Request | int) -> Sample:
         """Load one image.
 
-        The random numbers depend on the seed, the stream, the epoch and the image's index in the table of items alone.
+        The random numbers depend on the seed, the stream, the epoch and the image's index in the image table alone.
         An int, as other samplers yield it (Lightning's under `overfit_batches`), requests the item in epoch 0.
 
         Raises:
             SampleError: The image cannot be loaded.
         """
-        if not isinstance(draw, Draw):
-            draw = Draw(0, draw)
-        epoch, position, padding = draw
-        item = int(self.indices[position])
+        if not isinstance(request, Request):
+            request = Request(0, request)
+        epoch, place, padding = request
+        row = int(self.indices[place])
         if self.training:
-            draws = uniforms(self.seed, self.stream, epoch, item, n=N_DRAWS)
+            uniforms = random_uniforms(self.seed, self.stream, epoch, row, n=N_UNIFORMS)
         else:
-            draws = np.zeros(N_DRAWS, dtype=np.float32)
-        shrunk = self.presize.shrink(self.items.load(item, open_image)) if self.cache is None else self.cache[item]
-        canvas, side = self.presize.square(shrunk, float(draws[0]) if self.training else None)
-        target = int(self.items.targets[item])
+            uniforms = np.zeros(N_UNIFORMS, dtype=np.float32)
+        resized = self.presize.resize(self.table.load(row, open_image)) if self.cache is None else self.cache[row]
+        canvas, side = self.presize.square(resized, float(uniforms[0]) if self.training else None)
+        target = int(self.table.targets[row])
         width = torch.tensor(side, dtype=torch.float32)
-        return Sample(canvas, target, item, width, torch.from_numpy(draws), padding)
+        return Sample(canvas, target, row, width, torch.from_numpy(uniforms), padding)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

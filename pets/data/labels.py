@@ -12,8 +12,8 @@ from types import FrameType
 
 import numpy as np
 
-from pets.data.files import examples
-from pets.data.table import Table
+from pets.data.sources.folder import examples
+from pets.data.sources.table import CsvTable
 
 _REGEX_SECONDS = 2.0
 """Processor time that a pattern may take on one name."""
@@ -116,7 +116,7 @@ class TableLabeller:
         table: The table with the labels.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: CsvTable) -> None:
         self.table = table
 
     def __call__(self, files: Sequence[str]) -> list[str]:

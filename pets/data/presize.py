@@ -1,6 +1,6 @@
 """The item transform: any image becomes a square of one size, so that images can be stacked while still uint8.
 
-Its first half, `shrink`, does the same in every epoch, and a cache can keep it; `square` follows the draw.
+Its first half, `resize`, does the same in every epoch, so that a cache can keep it; `square` takes a random number.
 """
 
 from dataclasses import dataclass
@@ -46,32 +46,32 @@ class Presize:
                 raise ValueError(f"data.presize.{key}={value!r} must be one of {', '.join(allowed)}")
 
     def __call__(self, image: Tensor, u: float | None = None) -> tuple[Tensor, int]:
-        """Presize one image: `square(shrink(image), u)`."""
-        return self.square(self.shrink(image), u)
+        """Presize one image: `square(resize(image), u)`."""
+        return self.square(self.resize(image), u)
 
-    def shrink(self, image: Tensor) -> Tensor:
+    def resize(self, image: Tensor) -> Tensor:
         """Resize an image that the canvas has no room for; leave a smaller one as it is.
 
         Args:
             image: uint8 (3, H, W).
 
         Returns:
-            uint8 (3, *shrunk_shape(H, W)), stored row by row with the colours of a pixel together.
+            uint8 (3, *resized_shape(H, W)), stored row by row with the colours of a pixel together.
         """
         height, width = image.shape[-2:]
-        small = self._resize(image, *self.shrunk_shape(height, width))
+        small = self._resize(image, *self.resized_shape(height, width))
         return small.permute(1, 2, 0).contiguous().permute(2, 0, 1)
 
-    def shrunk_shape(self, height: int, width: int) -> tuple[int, int]:
-        """Return height and width of a shrunk image: of its resized form, if that has fewer pixels."""
-        resized = self._resized_shape(height, width)
+    def resized_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of a resized image: of the image itself, if that has fewer pixels."""
+        resized = self._full_shape(height, width)
         return resized if resized[0] * resized[1] < height * width else (height, width)
 
     def square(self, image: Tensor, u: float | None = None) -> tuple[Tensor, int]:
-        """Turn a shrunk image into the canvas.
+        """Turn a resized image into the canvas.
 
         Args:
-            image: What `shrink` returned.
+            image: What `resize` returned.
             u: Uniform number in [0, 1) that places the square (`crop`, `native`) or the image (`pad`) along the long
                 side; None centres it.
 
@@ -84,11 +84,11 @@ class Presize:
         if self.method == "crop":
             canvas = self._resize(_cut(image, u), self.size, self.size)
         else:
-            canvas = self._resize(image, *self._resized_shape(*image.shape[-2:]))
+            canvas = self._resize(image, *self._full_shape(*image.shape[-2:]))
             canvas = _mirror_to_square(canvas, self.size, u)
         return canvas.contiguous(), self.size
 
-    def _resized_shape(self, height: int, width: int) -> tuple[int, int]:
+    def _full_shape(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of an image that just covers the canvas, fits into it, or is squeezed onto it."""
         if self.method == "squish":
             return self.size, self.size

@@ -7,8 +7,8 @@ import numpy as np
 from lightning import Trainer
 from torch.utils.data import Sampler
 
-from pets.data.batch import Draw
-from pets.data.positions import Stream, generator
+from pets.data.batch import Request
+from pets.data.rng import Stream, generator
 
 
 class Start(NamedTuple):
@@ -36,7 +36,7 @@ def process_of(trainer: Trainer | None) -> tuple[int, int]:
     return trainer.global_rank, trainer.world_size
 
 
-class PositionSampler(Sampler[Draw]):
+class SeededSampler(Sampler[Request]):
     """Yields the requests of one process: which item, in which epoch.
 
     Shuffled, for training: a permutation of the epoch; the processes take turns in it, and what would not give each the
@@ -78,18 +78,18 @@ class PositionSampler(Sampler[Draw]):
         self.start = start
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch of the next shuffle; Lightning calls it. Items in order keep the epoch they were built with."""
+        """Set the epoch of the next shuffle; Lightning calls it. In order, the epoch stays."""
         if self.shuffle:
             self.epoch = epoch
 
     def __len__(self) -> int:
         return self.n // self.world_size if self.shuffle else -(-self.n // self.world_size)
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[Request]:
         if self.shuffle:
             order = generator(self.seed, Stream.ORDER, self.epoch).permutation(self.n)
         else:
             order = np.arange(self.n)
         done = self.start.images if self.shuffle and self.epoch == self.start.epoch else 0
         for place in range(self.rank + done * self.world_size, len(self) * self.world_size, self.world_size):
-            yield Draw(self.epoch, int(order[place % self.n]), padding=place >= self.n)
+            yield Request(self.epoch, int(order[place % self.n]), padding=place >= self.n)

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pets.data.files import Source, examples
-from pets.data.positions import Stream, generator
-from pets.data.table import Table
+from pets.data.rng import Stream, generator
+from pets.data.sources.folder import ImageSource, examples
+from pets.data.sources.table import CsvTable
 
 METHODS = ("random", "stratified", "official", "column")
 PARTS = ("train", "valid", "test")
@@ -76,7 +76,7 @@ class SplitRule:
         files: Sequence[str],
         targets: np.ndarray,
         classes: Sequence[str],
-        source: Source,
+        source: ImageSource,
         left_out: Collection[str] = (),
     ) -> Split:
         """Split the files.
@@ -98,15 +98,15 @@ class SplitRule:
         elif self.method == "official":
             split = _given(source.official(), files, left_out, "data.split.method=official")
         elif self.method == "column":
-            if not isinstance(source, Table):
+            if not isinstance(source, CsvTable):
                 raise ValueError("data.split.method=column needs a table, as data=csv gives")
             split = _given(source.column(), files, left_out, "data.split.method=column")
         else:
-            split = self._draw(targets, len(classes))
+            split = self._random(targets, len(classes))
         _check(split, targets, classes, test_wanted=self.test_pct > 0)
         return split
 
-    def _draw(self, targets: np.ndarray, n_classes: int) -> Split:
+    def _random(self, targets: np.ndarray, n_classes: int) -> Split:
         order = generator(self.seed, Stream.SPLIT).permutation(len(targets))
         if self.method == "random":
             groups = [order]

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pets.data.files import HEAD_BYTES, sniff
 from pets.data.images import open_image
+from pets.data.sources.folder import HEAD_BYTES, sniff
 
 SUFFIXES = {
     "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),

@@ -1,4 +1,4 @@
-"""A folder that predicts anywhere: weights, description, a torch.export program, an ONNX file, a model card."""
+"""A folder that predicts anywhere: weights, metadata, a torch.export program, an ONNX file, a model card."""
 
 import os
 import shutil
@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from pets.augment.batch import evaluate_images
-from pets.deploy.bundle import WEIGHTS, Bundle
-from pets.deploy.description import write_description
-from pets.deploy.program import Program
+from pets.deploy.artifact import WEIGHTS, Artifact
+from pets.deploy.exportable import Exportable
+from pets.deploy.metadata import write_metadata
 from pets.model.weights import first_line
 
 PROGRAM, ONNX, CARD = "model.pt2", "model.onnx", "README.md"
@@ -28,14 +28,14 @@ def missing_for_onnx() -> list[str]:
     return [name for name in _ONNX_PACKAGES if find_spec(name) is None]
 
 
-def export(bundle: Bundle, folder: str | Path, card: str, *, onnx: bool) -> dict[str, float]:
+def export(artifact: Artifact, folder: str | Path, card: str, *, onnx: bool) -> dict[str, float]:
     """Write the folder: model.safetensors, model.json, model.pt2, README.md and, on demand, model.onnx.
 
     Everything is written next to it under another name, compared with the network on squares of noise, and then
     renamed: the folder is there whole or not at all. No file in it holds pickled objects.
 
     Args:
-        bundle: The model, on the CPU.
+        artifact: The model, on the CPU.
         folder: The folder to be; must not exist.
         card: Text of the model card.
         onnx: Whether to write model.onnx, which needs the extra `onnx`.
@@ -53,49 +53,49 @@ def export(bundle: Bundle, folder: str | Path, card: str, *, onnx: bool) -> dict
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     part.mkdir(parents=True)
     try:
-        write_description(bundle.description, part)
-        tensors = {name: tensor.contiguous() for name, tensor in bundle.network.state_dict().items()}
+        write_metadata(artifact.metadata, part)
+        tensors = {name: tensor.contiguous() for name, tensor in artifact.network.state_dict().items()}
         safetensors.torch.save_file(tensors, part / WEIGHTS)
         (part / CARD).write_text(card, encoding="utf-8")
-        program = export_program(bundle)
+        program = export_program(artifact)
         torch.export.save(program, part / PROGRAM)
         runners = {PROGRAM: _program_runner(part / PROGRAM)}
         if onnx:
-            write_onnx(program, bundle, part / ONNX)
+            write_onnx(program, artifact, part / ONNX)
             runners[ONNX] = _onnx_runner(part / ONNX)
-        differences = {name: _difference(bundle, runner, name) for name, runner in runners.items()}
+        differences = {name: _difference(artifact, runner, name) for name, runner in runners.items()}
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return differences
 
 
-def export_program(bundle: Bundle) -> ExportedProgram:
-    """Return the model as a program of uint8 (B, 3, S, S) for any B and, with native presizing, any S; see `Program`.
+def export_program(artifact: Artifact) -> ExportedProgram:
+    """Return the model as a program of uint8 (B, 3, S, S) for any B and, if presized natively, any S; see `Exportable`.
 
     Raises:
         ValueError: torch.export cannot express the architecture.
     """
-    presize = bundle.description.presize
+    presize = artifact.metadata.presize
     dynamic = {0: Dim("batch")}
     if presize.method == "native":
         dynamic[2] = dynamic[3] = Dim("side", max=presize.size)
     try:
         program = torch.export.export(
-            Program(bundle).eval(), (_noise(presize.size, 2),), dynamic_shapes=(dynamic,), strict=False
+            Exportable(artifact).eval(), (_noise(presize.size, 2),), dynamic_shapes=(dynamic,), strict=False
         )
     except Exception as error:  # anything an architecture does can be beyond the tracer
-        arch = bundle.description.spec["arch"]
+        arch = artifact.metadata.spec["arch"]
         raise ValueError(f"model.arch={arch}: torch.export cannot express it: {first_line(error)}") from error
     program.example_inputs = None  # they would be saved as a pickle
     return program
 
 
-def write_onnx(program: ExportedProgram, bundle: Bundle, path: Path) -> None:
+def write_onnx(program: ExportedProgram, artifact: Artifact, path: Path) -> None:
     """Write a program as one ONNX file with the input `images` and the output `probabilities`."""
     torch.onnx.export(
         program,
-        (_noise(bundle.description.presize.size, 2),),
+        (_noise(artifact.metadata.presize.size, 2),),
         path,
         input_names=["images"],
         output_names=["probabilities"],
@@ -122,16 +122,16 @@ def _onnx_runner(path: Path) -> Callable[[Tensor], Tensor]:
     return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
 
 
-def _difference(bundle: Bundle, runner: Callable[[Tensor], Tensor], name: str) -> float:
+def _difference(artifact: Artifact, runner: Callable[[Tensor], Tensor], name: str) -> float:
     """Return the largest difference from the network's probabilities; 3 images, as the batch must be dynamic."""
-    presize = bundle.description.presize
+    presize = artifact.metadata.presize
     sides = {presize.size, presize.size // 2 + 1} if presize.method == "native" else {presize.size}
     difference = 0.0
     for side in sides:
         images = _noise(side, 3)
         with torch.no_grad():
-            logits = bundle.network(evaluate_images(images, torch.full((3,), float(side)), bundle.description.size))
-            apart = (runner(images) - bundle.network.loss.probabilities(logits)).abs().max()
+            logits = artifact.network(evaluate_images(images, torch.full((3,), float(side)), artifact.metadata.size))
+            apart = (runner(images) - artifact.network.loss.probabilities(logits)).abs().max()
         difference = apart.clamp(min=difference).item()  # NaN stays
     if not difference <= TOLERANCE:
         raise ValueError(f"{name} differs from the network by {difference:.1e}, more than {TOLERANCE:.0e}")

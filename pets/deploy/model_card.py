@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pets.deploy.description import Description
+from pets.deploy.metadata import Metadata
 from pets.deploy.snippets import onnx_snippet, torch_snippet
 from pets.evaluation.intervals import wilson
 
@@ -16,7 +16,7 @@ UNKNOWN_LICENCE = "No licence is stated for these weights: ask who made them bef
 
 
 def model_card(
-    description: Description,
+    metadata: Metadata,
     *,
     metrics: Mapping[str, Any] | None,
     config: Mapping[str, Any] | None,
@@ -26,43 +26,43 @@ def model_card(
     """Return the card as Markdown, with the metadata block that model hubs read.
 
     Args:
-        description: Of the exported model.
+        metadata: Of the exported model.
         metrics: The metrics.json that measured these weights; None: the card says that no error is known.
         config: The config.yaml of the run that trained them.
         licence: Of the weights, as an SPDX name; None: the card says that none is stated.
         onnx: Whether the folder holds model.onnx.
     """
-    arch, n = description.spec["arch"], len(description.classes)
+    arch, n = metadata.spec["arch"], len(metadata.classes)
     sections = {
         "Error": _error(metrics),
         "Data": _data(metrics, config),
-        "Limits": _limits(description, metrics),
-        "Use": _use(description, onnx),
+        "Limits": _limits(metadata, metrics),
+        "Use": _use(metadata, onnx),
         "Licence": _licence(licence, config),
-        f"The {n} classes": ", ".join(description.classes),
+        f"The {n} classes": ", ".join(metadata.classes),
     }
     front = ["---", *([f"license: {licence}"] if licence else []), "library_name: pets", "tags: [image-classification]"]
-    body = [f"# {arch} for {n} classes", _facts(description)]
+    body = [f"# {arch} for {n} classes", _facts(metadata)]
     body += [f"## {title}\n\n{text}" for title, text in sections.items()]
     return "\n".join([*front, "---", "", ""]) + "\n\n".join(body) + "\n"
 
 
-def _facts(description: Description) -> str:
-    spec, side = description.spec, description.presize.size
+def _facts(metadata: Metadata) -> str:
+    spec, side = metadata.spec, metadata.presize.size
     rows = {
         "Architecture": f"{spec['arch']} of {spec['source']}, head {spec['head']['kind']}",
         "Started from": spec["weights"] or "random weights",
-        "Input": f"uint8 RGB squares of {side} pixels{_smaller(description)} (presizing: "
-        f"{description.presize.method}), resized to {description.size} and normalised inside",
+        "Input": f"uint8 RGB squares of {side} pixels{_smaller(metadata)} (presizing: "
+        f"{metadata.presize.method}), resized to {metadata.size} and normalised inside",
         "Output": f"a probability for each class ({spec['loss']['kind']}), in the order of model.json",
     }
-    if description.threshold is not None:
-        rows["Threshold"] = f"below a probability of {description.threshold:.3f} it is none of the classes"
+    if metadata.threshold is not None:
+        rows["Threshold"] = f"below a probability of {metadata.threshold:.3f} it is none of the classes"
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())])
 
 
-def _smaller(description: Description) -> str:
-    return " or fewer, all of a batch alike" if description.presize.method == "native" else ""
+def _smaller(metadata: Metadata) -> str:
+    return " or fewer, all of a batch alike" if metadata.presize.method == "native" else ""
 
 
 def _error(metrics: Mapping[str, Any] | None) -> str:
@@ -98,32 +98,32 @@ def _source(config: Mapping[str, Any] | None) -> str:
     return str(config["data"]["source"]["_target_"]).rsplit(".", 1)[-1] if config else ""
 
 
-def _limits(description: Description, metrics: Mapping[str, Any] | None) -> str:
+def _limits(metadata: Metadata, metrics: Mapping[str, Any] | None) -> str:
     lines = [
         "The error holds for images like those it was measured on. Other cameras, poses and mixed breeds are harder.",
         "One image, one class: of several animals in an image it names one.",
     ]
-    if description.threshold is None:
+    if metadata.threshold is None:
         lines.append("Every image gets a class, one that shows none of them too.")
     if metrics and "test/error_rate" not in metrics:
         lines.append("What was chosen by looking at the validation part makes its error a little too low.")
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _use(description: Description, onnx: bool) -> str:
+def _use(metadata: Metadata, onnx: bool) -> str:
     parts = [
         "With the package `pets` (it opens model.json and model.safetensors only, and executes nothing in them):",
         _code('from pets import Predictor\n\npredictor = Predictor.load(".")\nprint(predictor("photo.jpg"))\n'),
         "With torch and torchvision. `torch.export.load` unpickles what it does not find as plain values. There is no "
         "pickle in this model.pt2; open none from people whom you do not trust.",
-        _code(torch_snippet(description)),
+        _code(torch_snippet(metadata)),
     ]
     if onnx:
         parts.append(
             "With onnxruntime, NumPy and Pillow, whose resize rounds some pixels to the neighbouring grey level: "
             "probabilities move by up to about 0.01."
         )
-        parts.append(_code(onnx_snippet(description)))
+        parts.append(_code(onnx_snippet(metadata)))
     return "\n\n".join(parts)
 
 

@@ -12,17 +12,50 @@ from typing import overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from pets import cores
+from pets import machine
 from pets.augment.batch import evaluate_images
-from pets.deploy.bundle import Bundle, read_bundle
-from pets.deploy.inputs import ImageLike, square
+from pets.data.images import open_image, pillow_pixels
+from pets.data.presize import Presize
+from pets.deploy.artifact import Artifact, read_artifact
 from pets.model.weights import first_line
+
+ImageLike = str | Path | bytes | Image.Image | NDArray[np.uint8]
+"""A path, the bytes of a file, a Pillow image, or RGB pixels uint8 (H, W, 3)."""
 
 MAX_THREADS = 8
 IMAGE_ERRORS = (ValueError, TypeError, OSError, MemoryError)
 """What one bad image raises; it costs its own prediction only."""
+
+
+def pixels(image: ImageLike) -> Tensor:
+    """Return the pixels of an image, uint8 (3, H, W).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be decoded, or is an array of another shape or type.
+        TypeError: It is none of the things that are taken for an image.
+    """
+    if isinstance(image, str | Path | bytes):
+        return open_image(image)
+    if isinstance(image, Image.Image):
+        try:
+            return pillow_pixels(image)
+        except Exception as error:  # Pillow reads the file only now, and a broken one raises nearly anything
+            name = getattr(image, "filename", "") or repr(image)
+            raise ValueError(f"{name}: cannot be decoded: {' '.join(str(error).split())}") from error
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise ValueError(f"an array must be uint8 (H, W, 3), not {image.dtype} {image.shape}")
+        return torch.from_numpy(np.array(image, order="C")).permute(2, 0, 1)
+    raise TypeError(f"an image must be a path, bytes, a Pillow image or an array, not {type(image).__name__}")
+
+
+def square(image: ImageLike, presize: Presize) -> tuple[Tensor, int]:
+    """Return the centred square of an image on its canvas, uint8 (3, S, S), and its side; raises as `pixels`."""
+    return presize(pixels(image))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,20 +90,20 @@ class Predictor:
         origin: The checkpoint, or the exported folder.
     """
 
-    def __init__(self, bundle: Bundle, *, device: str = "cpu", batch_size: int = 32, top_k: int = 5) -> None:
-        """Use a network and its description; for the arguments see `load`."""
+    def __init__(self, artifact: Artifact, *, device: str = "cpu", batch_size: int = 32, top_k: int = 5) -> None:
+        """Use a network and its metadata; for the arguments see `load`."""
         for name, value in (("batch_size", batch_size), ("top_k", top_k)):
             if value < 1:
                 raise ValueError(f"{name}={value} must be 1 or more")
         try:
             self.device = torch.device(device)
-            self.network = bundle.network.to(self.device)
+            self.network = artifact.network.to(self.device)
         except (RuntimeError, AssertionError) as error:  # torch's for an unknown and for an absent device
             raise ValueError(f"device={device!r}: {first_line(error)}") from error
-        self.description = bundle.description
-        self.classes = bundle.description.classes
-        self.threshold = bundle.description.threshold
-        self.origin = bundle.origin
+        self.metadata = artifact.metadata
+        self.classes = artifact.metadata.classes
+        self.threshold = artifact.metadata.threshold
+        self.origin = artifact.origin
         self.batch_size = batch_size
         self.top_k = top_k
 
@@ -88,7 +121,7 @@ class Predictor:
             FileNotFoundError: There is no such file or folder, or no model in it.
             ValueError: A file is damaged, or not one that this release writes; in one line.
         """
-        return cls(read_bundle(path), device=device, batch_size=batch_size, top_k=top_k)
+        return cls(read_artifact(path), device=device, batch_size=batch_size, top_k=top_k)
 
     @overload
     def __call__(self, images: ImageLike) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is a sequence too
@@ -105,7 +138,7 @@ class Predictor:
             TypeError: It is nothing that could be an image.
         """
         if not isinstance(images, list | tuple):
-            return self._predict([square(images, self.description.presize)])[0]  # type: ignore[arg-type]
+            return self._predict([square(images, self.metadata.presize)])[0]  # type: ignore[arg-type]
         predictions = []
         with closing(self.stream(images)) as results:
             for position, result in enumerate(results):
@@ -122,11 +155,11 @@ class Predictor:
         """
         waiting: deque[Future[tuple[Tensor, int]]] = deque()
         remaining = iter(images)
-        pool = ThreadPoolExecutor(min(MAX_THREADS, cores.available()), thread_name_prefix="decode")
+        pool = ThreadPoolExecutor(min(MAX_THREADS, machine.available_cores()), thread_name_prefix="decode")
         try:
             while True:
                 for image in islice(remaining, 2 * self.batch_size - len(waiting)):
-                    waiting.append(pool.submit(square, image, self.description.presize))
+                    waiting.append(pool.submit(square, image, self.metadata.presize))
                 if not waiting:
                     return
                 batch = [waiting.popleft() for _ in range(min(self.batch_size, len(waiting)))]
@@ -155,7 +188,7 @@ class Predictor:
         with torch.inference_mode():
             canvases = torch.stack([canvas for canvas, _ in squares]).to(self.device)
             sides = torch.tensor([float(side) for _, side in squares], device=self.device)
-            logits = self.network(evaluate_images(canvases, sides, self.description.size))
+            logits = self.network(evaluate_images(canvases, sides, self.metadata.size))
             probabilities = self.network.loss.probabilities(logits.float())
             # Stable: of equal probabilities the first class wins, as in an evaluation.
             values, indices = (x[:, : self.top_k] for x in probabilities.sort(dim=1, descending=True, stable=True))

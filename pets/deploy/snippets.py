@@ -1,6 +1,6 @@
 """Complete programs that predict from an exported folder without this package, for its model card."""
 
-from pets.deploy.description import Description
+from pets.deploy.metadata import Metadata
 
 _TORCH = """\
 import json
@@ -86,21 +86,21 @@ square = np.pad(small, ((top, {size} - height - top), (left, {size} - width - le
 }
 
 
-def torch_snippet(description: Description) -> str:
+def torch_snippet(metadata: Metadata) -> str:
     """Return a program that predicts `photo.jpg` by model.pt2 with torch, torchvision and what they need."""
-    return _fill(_TORCH, _TORCH_SQUARE, description)
+    return _fill(_TORCH, _TORCH_SQUARE, metadata)
 
 
-def onnx_snippet(description: Description) -> str:
+def onnx_snippet(metadata: Metadata) -> str:
     """Return a program that predicts `photo.jpg` by model.onnx with onnxruntime, NumPy and Pillow.
 
     Pillow's resize rounds some pixels to the neighbouring grey level, which moves probabilities by up to about 0.01.
     """
-    return _fill(_ONNX, _ONNX_SQUARE, description)
+    return _fill(_ONNX, _ONNX_SQUARE, metadata)
 
 
-def _fill(program: str, squares: dict[str, str], description: Description) -> str:
-    presize = description.presize
+def _fill(program: str, squares: dict[str, str], metadata: Metadata) -> str:
+    presize = metadata.presize
     square = squares[presize.method].format(
         size=presize.size,
         mode="" if presize.interpolation == "bilinear" else f"F.InterpolationMode.{presize.interpolation.upper()}, ",

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 from pets.evaluation.calibration import Bin
-from pets.evaluation.class_plots import precision_recall_figure, recall_figure, worst_classes
-from pets.evaluation.confusion_plot import confusion_figure
 from pets.evaluation.evaluate import Evaluation, Options
+from pets.evaluation.figures.classes import precision_recall_figure, recall_figure, worst_classes
+from pets.evaluation.figures.confusion import confusion_figure
+from pets.evaluation.figures.grids import top_losses_figure
+from pets.evaluation.figures.reliability import reliability_figure
 from pets.evaluation.gradcam import gradcam
-from pets.evaluation.grids import top_losses_figure
 from pets.evaluation.interpretation import (
     ConfusedPair,
     Confusion,
@@ -24,13 +25,11 @@ from pets.evaluation.interpretation import (
     most_confused_pairs,
     top_losses,
 )
-from pets.evaluation.predictions import Predictions
-from pets.evaluation.reliability_plot import reliability_figure
-from pets.evaluation.tables import write_csv
-from pets.evaluation.views import evaluation_views
+from pets.evaluation.predictions import Predictions, evaluation_images
+from pets.files import write_csv
 
 if TYPE_CHECKING:
-    from pets.data.datamodule import PetsDataModule
+    from pets.data.datamodule import ImageDataModule
     from pets.model.classifier import Classifier
 
 PR_CURVES = 5
@@ -51,7 +50,9 @@ def save(evaluation: Evaluation, figures: Mapping[str, Figure], folder: Path) ->
         figure.savefig(folder / f"{name}.png")
 
 
-def draw(evaluation: Evaluation, classifier: Classifier, data: PetsDataModule, options: Options) -> dict[str, Figure]:
+def draw_figures(
+    evaluation: Evaluation, classifier: Classifier, data: ImageDataModule, options: Options
+) -> dict[str, Figure]:
     """Return the figures of an evaluation by name; only the top losses open images again."""
     predictions = evaluation.predictions
     matrix = confusion_matrix(predictions)
@@ -66,10 +67,10 @@ def draw(evaluation: Evaluation, classifier: Classifier, data: PetsDataModule, o
     }
 
 
-def _draw_top_losses(predictions: Predictions, classifier: Classifier, data: PetsDataModule, k: int) -> Figure:
+def _draw_top_losses(predictions: Predictions, classifier: Classifier, data: ImageDataModule, k: int) -> Figure:
     rows = top_losses(predictions, k)
     files = predictions.files[rows].tolist()
-    images = evaluation_views(data.items.root, files, data.presize, data.batch_transform.size)
+    images = evaluation_images(data.table.root, files, data.presize, data.batch_transform.size)
     device = next(classifier.parameters()).device
     return top_losses_figure(predictions, rows, images, gradcam(classifier, images.to(device)))
 

@@ -8,11 +8,10 @@ import torch
 from torch.nn.functional import interpolate
 from torch.utils.tensorboard import SummaryWriter
 
-from pets.evaluation.predictions import Predictions, evaluating
-from pets.evaluation.views import evaluation_views
+from pets.evaluation.predictions import Predictions, evaluating, evaluation_images
 
 if TYPE_CHECKING:
-    from pets.data.datamodule import PetsDataModule
+    from pets.data.datamodule import ImageDataModule
     from pets.model.classifier import Classifier
 
 MOST, CHUNK, THUMBNAIL = 1000, 32, 48
@@ -20,7 +19,7 @@ MOST, CHUNK, THUMBNAIL = 1000, 32, 48
 
 
 def publish_embedding(
-    predictions: Predictions, classifier: Classifier, data: PetsDataModule, writer: SummaryWriter, tag: str, step: int
+    predictions: Predictions, classifier: Classifier, data: ImageDataModule, writer: SummaryWriter, tag: str, step: int
 ) -> None:
     """Write the pooled last feature map of the first images, each with its file, actual and predicted class."""
     files = predictions.files[:MOST].tolist()
@@ -29,7 +28,7 @@ def publish_embedding(
     with evaluating(classifier), torch.no_grad():
         for start in range(0, len(files), CHUNK):
             names = files[start : start + CHUNK]
-            images = evaluation_views(data.items.root, names, data.presize, data.batch_transform.size)
+            images = evaluation_images(data.table.root, names, data.presize, data.batch_transform.size)
             features.append(classifier.feature_map(images.to(device)).float().mean(dim=(2, 3)).cpu())
             thumbnails.append(interpolate(images, size=(THUMBNAIL, THUMBNAIL), mode="bilinear", antialias=True))
     names = predictions.classes

@@ -11,12 +11,12 @@ from pets.evaluation.calibration import expected_calibration_error, reliability_
 from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import Predictions, infer
 from pets.evaluation.report import report
+from pets.evaluation.threshold import threshold_for_precision
 from pets.evaluation.tta import compare, tta
-from pets.evaluation.unknown import threshold_for_precision
 
 if TYPE_CHECKING:
-    from pets.data.contents import Part
-    from pets.data.datamodule import PetsDataModule
+    from pets.data.datamodule import ImageDataModule
+    from pets.data.image_table import Part
     from pets.model.classifier import Classifier
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Evaluation:
 
 def evaluate(
     classifier: Classifier,
-    data: PetsDataModule,
+    data: ImageDataModule,
     parts: Sequence[Part],
     options: Options,
 ) -> list[Evaluation]:
@@ -93,12 +93,12 @@ def evaluate(
     return evaluations
 
 
-def _predict(classifier: Classifier, data: PetsDataModule, part: Part) -> Predictions:
-    return infer(classifier, data.loader(part), data.batch_transform.evaluate, data.items.files, data.vocab.classes)
+def _predict(classifier: Classifier, data: ImageDataModule, part: Part) -> Predictions:
+    return infer(classifier, data.loader(part), data.batch_transform.evaluate, data.table.files, data.vocab.classes)
 
 
 def _tta_report(
-    classifier: Classifier, data: PetsDataModule, part: Part, plain: Predictions, options: Options
+    classifier: Classifier, data: ImageDataModule, part: Part, plain: Predictions, options: Options
 ) -> dict[str, Any]:
     blended = tta(classifier, data, part, plain, n=options.tta_n, beta=options.tta_beta)
     ece = expected_calibration_error(reliability_bins(blended))

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from pets.augment.batch import evaluate_images
 from pets.data.batch import Batch
-from pets.evaluation.tables import write_csv
+from pets.data.images import open_image
+from pets.data.presize import Presize
+from pets.files import write_csv
 from pets.model.weights import first_line
 
 if TYPE_CHECKING:
@@ -176,3 +179,19 @@ def gather(columns: list[Tensor]) -> list[Tensor]:
     shares: list[list[Tensor]] = [[]] * dist.get_world_size()
     dist.all_gather_object(shares, columns)
     return [torch.cat(column) for column in zip(*shares, strict=True)]
+
+
+def evaluation_images(root: Path, files: Iterable[str], presize: Presize, size: int) -> Tensor:
+    """Open images and return them under the evaluation transform.
+
+    Args:
+        root: The folder to which the files are relative.
+        files: k paths, such as `predictions.files[rows]`.
+        presize: The item transform.
+        size: Side of the images given to the model, in pixels.
+
+    Returns:
+        float32 (k, 3, size, size) in [0, 1].
+    """
+    canvases, sides = zip(*(presize(open_image(root / str(file))) for file in files), strict=True)
+    return evaluate_images(torch.stack(canvases), torch.tensor(sides, dtype=torch.float32), size)

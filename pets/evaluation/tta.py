@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from pets.augment.batch import BatchTransform
-from pets.data.positions import Stream
+from pets.data.rng import Stream
 from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import Predictions, infer
 
 if TYPE_CHECKING:
-    from pets.data.contents import Part
-    from pets.data.datamodule import PetsDataModule
+    from pets.data.datamodule import ImageDataModule
+    from pets.data.image_table import Part
     from pets.model.classifier import Classifier
 
 
 def tta(
     classifier: Classifier,
-    datamodule: PetsDataModule,
+    datamodule: ImageDataModule,
     part: Part,
     plain: Predictions,
     *,
@@ -30,7 +30,7 @@ def tta(
 ) -> Predictions:
     """Predict a part n times under the training augmentation and blend the mean with the plain predictions.
 
-    The draws depend on the data module's seed, the image and the number of the pass alone. Images are never mixed.
+    The augmentation depends on the data module's seed, the image and the number of the pass. Images are never mixed.
     Source: fastai's Learner.tta.
 
     Args:
@@ -51,7 +51,7 @@ def tta(
     passes = []
     for number in range(n):
         loader = datamodule.loader(part, training=True, stream=Stream.TTA, epoch=number)
-        passes.append(infer(classifier, loader, augment, datamodule.items.files, datamodule.vocab.classes))
+        passes.append(infer(classifier, loader, augment, datamodule.table.files, datamodule.vocab.classes))
     return blend(plain, passes, beta)
 
 

@@ -53,10 +53,12 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # a damaged or hostile file fails in any way inside the unpickler
         raise ValueError(f"{path}: cannot be read as a checkpoint of plain values: {first_line(error)}") from error
-    if not isinstance(content, dict) or not {"pets", "state_dict", "PetsDataModule"} <= content.keys():
+    if isinstance(content, dict) and "PetsDataModule" in content:  # as version 0.1 called it
+        content["ImageDataModule"] = content.pop("PetsDataModule")
+    if not isinstance(content, dict) or not {"pets", "state_dict", "ImageDataModule"} <= content.keys():
         raise ValueError(f"{path}: is not a checkpoint that task=fit wrote")
     step = content.get("global_step", 0)
-    return Checkpoint(path, content["pets"], content["state_dict"], content["PetsDataModule"], step)
+    return Checkpoint(path, content["pets"], content["state_dict"], content["ImageDataModule"], step)
 
 
 def find_checkpoint(path: Path) -> Path:

@@ -9,10 +9,10 @@ from lightning import LightningModule
 from torch import Tensor
 
 from pets.data.batch import Batch
+from pets.model.layer_groups import param_groups
 from pets.model.losses import Loss
 from pets.model.metrics import EvaluationMetrics, SmoothedLoss
 from pets.model.network import FrozenNorms, Network
-from pets.model.optimizer import param_groups
 
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 
@@ -42,7 +42,7 @@ class Classifier(Network, LightningModule):
         *,
         classes: Iterable[str],
         weights: str | None = "IMAGENET1K_V1",
-        source: Literal["torchvision", "timm"] = "torchvision",
+        library: Literal["torchvision", "timm"] = "torchvision",
         head: Mapping[str, Any] | None = None,
         loss: Loss | None = None,
         optimizer: MakeOptimizer = fastai_adamw,
@@ -54,7 +54,7 @@ class Classifier(Network, LightningModule):
         With `compile` a fit runs the backbone through torch.compile; the names in a checkpoint are the same either way.
         """
         super().__init__(
-            arch, classes=classes, weights=weights, source=source, head=head, loss=loss, frozen_bn=frozen_bn
+            arch, classes=classes, weights=weights, library=library, head=head, loss=loss, frozen_bn=frozen_bn
         )
         self.make_optimizer = optimizer
         self.compiled = compile

@@ -43,7 +43,7 @@ def discriminant_head(
             return weight, bias
         w, b = discriminant(features[others], targets[others], n_classes, shrinkage)
         logits[~others] = features[~others] @ w.T + b
-    factor = best_factor(logits, targets)
+    factor = inverse_temperature(logits, targets)
     return weight * factor, bias * factor
 
 
@@ -79,7 +79,7 @@ def check_shrinkage(shrinkage: float) -> None:
         raise ValueError(f"model.head.shrinkage={shrinkage!r}: must be above 0 and at most 1")
 
 
-def best_factor(logits: Tensor, targets: Tensor) -> float:
+def inverse_temperature(logits: Tensor, targets: Tensor) -> float:
     """Return the factor in [1e-4, 1e4] on float64 logits (n, C) of the least cross entropy, by golden section.
 
     The cross entropy is convex in the factor, hence has one minimum; label smoothing keeps it finite where no item is

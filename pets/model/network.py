@@ -7,11 +7,12 @@ from typing import Any, Literal, Self, get_args
 import torch
 from torch import Tensor, nn
 
-from pets.model.backbone import build_backbone
 from pets.model.head import HEAD_DEFAULTS, build_head
+from pets.model.layer_groups import layer_groups, norm_layers, set_trainable
+from pets.model.library import build_backbone
 from pets.model.losses import CrossEntropy, Loss, loss_from_spec
-from pets.model.optimizer import LAYERS, layer_groups, norm_layers, set_trainable
 from pets.model.weights import first_line
+from pets.schedule.recipe import GROUPS
 
 SPEC_VERSION = 1
 FrozenNorms = Literal["train", "eval", "always"]
@@ -37,18 +38,18 @@ class Network(nn.Module):
         *,
         classes: Iterable[str],
         weights: str | None = "IMAGENET1K_V1",
-        source: Literal["torchvision", "timm"] = "torchvision",
+        library: Literal["torchvision", "timm"] = "torchvision",
         head: Mapping[str, Any] | None = None,
         loss: Loss | None = None,
         frozen_bn: FrozenNorms = "always",
     ) -> None:
-        """Build the network and load its weights; for `arch`, `weights` and `source` see `build_backbone`.
+        """Build the network and load its weights; for `arch`, `weights` and `library` see `build_backbone`.
 
         Args:
             arch: Architecture of the backbone.
             classes: Names of the classes, two or more.
             weights: Weights of the backbone.
-            source: Library of the backbone.
+            library: Library of the backbone.
             head: Options of `build_head` (kind, hidden, dropout) that differ from `HEAD_DEFAULTS`.
             loss: The loss; cross entropy by default.
             frozen_bn: Norms of frozen groups either "train" (fastai: they go on learning and collecting statistics)
@@ -71,7 +72,7 @@ class Network(nn.Module):
         self.loss = loss or CrossEntropy()
         self.loss.check(len(self.classes))
         self.weights = None if weights is None else Path(weights).name
-        self.backbone = build_backbone(arch, weights, source)
+        self.backbone = build_backbone(arch, weights, library)
         self.head = build_head(self.backbone.n_features, len(self.classes), **self.head_options)
         # Persistent, so that a bare state dict normalises as its weights were trained.
         self.register_buffer("mean", torch.tensor(self.backbone.mean).view(3, 1, 1))
@@ -111,10 +112,10 @@ class Network(nn.Module):
         Raises:
             ValueError: No such group.
         """
-        if group not in (*LAYERS, *range(-len(LAYERS), len(LAYERS))):
-            raise ValueError(f"freeze_to({group!r}): must be one of {', '.join(LAYERS)} or an index of these")
-        first = LAYERS.index(group) if isinstance(group, str) else range(len(LAYERS))[group]
-        self.frozen_groups = LAYERS[:first]
+        if group not in (*GROUPS, *range(-len(GROUPS), len(GROUPS))):
+            raise ValueError(f"freeze_to({group!r}): must be one of {', '.join(GROUPS)} or an index of these")
+        first = GROUPS.index(group) if isinstance(group, str) else range(len(GROUPS))[group]
+        self.frozen_groups = GROUPS[:first]
         set_trainable(self, self.frozen_groups, keep_norms=self.frozen_bn == "train")
         self.train(self.training)
 
@@ -127,7 +128,7 @@ class Network(nn.Module):
         """Set the mode of all modules, except that norms stay in eval mode where `frozen_bn` says so."""
         super().train(mode)
         if mode and self.frozen_bn != "train":
-            kept = LAYERS if self.frozen_bn == "always" and self.weights is not None else self.frozen_groups
+            kept = GROUPS if self.frozen_bn == "always" and self.weights is not None else self.frozen_groups
             for norm in norm_layers(self.backbone, kept):
                 norm.eval()
         return self
@@ -137,7 +138,7 @@ class Network(nn.Module):
         return {
             "version": SPEC_VERSION,
             "arch": self.backbone.arch,
-            "source": self.backbone.source,
+            "source": self.backbone.library,
             "weights": self.weights,
             "head": dict(self.head_options),
             "classes": list(self.classes),
@@ -165,7 +166,7 @@ class Network(nn.Module):
                 spec["arch"],
                 classes=spec["classes"],
                 weights=None,
-                source=spec["source"],
+                library=spec["source"],
                 head=spec["head"],
                 loss=loss_from_spec(spec["loss"]),
                 frozen_bn=spec["frozen_bn"],

@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pets.model.backbone import Backbone, weights_file
-from pets.model.weights import first_line, load_strictly, read_state_dict
+from pets.model.backbone import Backbone
+from pets.model.weights import first_line, load_strictly, read_state_dict, weights_file
 
 try:
     import timm
     from timm.models import group_parameters
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError('model.source=timm needs the package timm: pip install "pets[timm]"') from error
+    raise ModuleNotFoundError('model.library=timm needs the package timm: pip install "pets[timm]"') from error
 
 
 class TimmBody(nn.Module):
@@ -63,7 +63,7 @@ def build_timm_backbone(arch: str, weights: str | None) -> Backbone:
     return Backbone(
         body.train(),
         arch=arch,
-        source="timm",
+        library="timm",
         n_features=n_features,
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),

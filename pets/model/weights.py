@@ -61,3 +61,16 @@ def first_line(error: Exception) -> str:
 
 def _first(keys: list[str]) -> str:
     return ", ".join(keys[:SHOWN_KEYS]) + (", ..." if len(keys) > SHOWN_KEYS else "")
+
+
+def weights_file(weights: str, names: list[str]) -> Path:
+    """Return the path of a local state dict.
+
+    Raises:
+        FileNotFoundError: There is no such file; the message lists `names`, the published weights.
+    """
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        allowed = ", ".join([*names, "the path of a state dict", "null"])
+        raise FileNotFoundError(f"model.weights={weights!r}: no such name or file; allowed: {allowed}")
+    return path

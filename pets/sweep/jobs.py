@@ -13,8 +13,9 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from pets import cores, resume
+from pets import machine
 from pets.errors import USER_ERRORS, explain
+from pets.runs import resume
 from pets.sweep.record import Job, read_job, write_job
 
 log = logging.getLogger("pets")
@@ -67,19 +68,19 @@ def jobs_at_once(launcher: DictConfig) -> int:
     """Return how many jobs a launcher runs on this machine at the same time."""
     jobs: int = launcher.get("n_jobs") or 1
     # As joblib counts: -1 is one a core, -2 leaves a core free.
-    return jobs if jobs > 0 else max(1, cores.available() + 1 + jobs)
+    return jobs if jobs > 0 else max(1, machine.available_cores() + 1 + jobs)
 
 
 def workers_per_job(n_cores: int, n_jobs: int) -> int:
     """Return the loader's workers of each of `n_jobs` jobs, whose main processes take a core each as well."""
-    return min(cores.MAX_WORKERS, max(0, n_cores // n_jobs - 1))
+    return min(machine.MAX_WORKERS, max(0, n_cores // n_jobs - 1))
 
 
 def _share_cores(cfg: DictConfig, launcher: DictConfig) -> None:
     """Choose the number of workers where nobody has, if the machine runs other jobs too."""
     jobs = jobs_at_once(launcher)
     if jobs > 1 and cfg.data.num_workers is None:
-        cfg.data.num_workers = workers_per_job(cores.available(), jobs)
+        cfg.data.num_workers = workers_per_job(machine.available_cores(), jobs)
 
 
 def _let_loaders_start_workers() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from pets import cores
-from pets.run_folder import write_text
+from pets import machine
+from pets.runs.run_folder import write_text
 from pets.sweep import ranking
 from pets.sweep.jobs import jobs_at_once
 from pets.sweep.record import read_jobs
@@ -38,7 +38,7 @@ class Leaderboard(Callback):
                 choice = config.hydra.runtime.choices[f"hydra/{group}"]
                 print(f"error: hydra/{group}={choice} needs {command}", file=sys.stderr)
                 sys.exit(2)
-        warning = crowded(cores.available(), jobs_at_once(config.hydra.launcher), config.data.num_workers)
+        warning = crowded(machine.available_cores(), jobs_at_once(config.hydra.launcher), config.data.num_workers)
         if warning:
             log.warning(warning)
 

@@ -12,15 +12,16 @@ from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from pets import build, run_folder
-from pets.data.datamodule import PetsDataModule
-from pets.data.files import Listing
+from pets import build
+from pets.data.datamodule import ImageDataModule
 from pets.data.images import open_image
+from pets.data.sources.folder import Listing
 from pets.data.survey import Facts, Finding, findings, near_duplicates, survey
-from pets.evaluation.grids import image_grid
+from pets.evaluation.figures.grids import image_grid
 from pets.evaluation.predictions import Predictions
 from pets.evaluation.suspects import Suspect, suspects
-from pets.evaluation.tables import write_csv
+from pets.files import write_csv
+from pets.runs import run_folder
 
 log = logging.getLogger(__name__)
 
@@ -87,12 +88,12 @@ def _labels(cfg: DictConfig, files: Sequence[str]) -> tuple[dict[str, str], list
     if wrong:
         return {}, wrong, dict(counts.most_common())
     try:
-        data: PetsDataModule = build.data_module(cfg)
+        data: ImageDataModule = build.data_module(cfg)
     except ValueError as error:
         return {}, [Finding("split", "", str(error))], dict(counts.most_common())
-    names = data.items.files
+    names = data.table.files
     parts = {str(names[i]): part for part, indices in data.splits._asdict().items() for i in indices}
-    used = Counter(data.vocab[target] for target in data.items.targets.tolist())
+    used = Counter(data.vocab[target] for target in data.table.targets.tolist())
     return parts, [], dict(used.most_common())
 
 

@@ -8,12 +8,13 @@ from typing import Any
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from pets import build, run_folder
+from pets import build
 from pets.callbacks.evaluation import evaluate_parts
-from pets.data.datamodule import PetsDataModule
+from pets.data.datamodule import ImageDataModule
 from pets.data.splits import read_manifest
 from pets.model.checkpoint import Checkpoint, read_checkpoint
 from pets.model.classifier import Classifier
+from pets.runs import run_folder
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def _follow(checkpoint: Checkpoint, cfg: DictConfig) -> None:
             OmegaConf.update(cfg, key, value)
 
 
-def _launch(trainer: Trainer, model: Classifier, data: PetsDataModule) -> None:
+def _launch(trainer: Trainer, model: Classifier, data: ImageDataModule) -> None:
     """Start and join the trainer's processes as a fit does; move the model to this one's device."""
     strategy, launcher = trainer.strategy, trainer.strategy.launcher
     if launcher is None:
@@ -79,13 +80,13 @@ def _launch(trainer: Trainer, model: Classifier, data: PetsDataModule) -> None:
     model.to(strategy.root_device)
 
 
-def _warn_of_training_images(path: Path, data: PetsDataModule, part: str) -> None:
+def _warn_of_training_images(path: Path, data: ImageDataModule, part: str) -> None:
     """Warn if the checkpoint was trained on images of the part, which its run folder can tell."""
     manifest = path.parent.parent / "splits.json"
     if part == "train" or not manifest.is_file():
         return
     trained_on = set(read_manifest(manifest).parts["train"])
-    seen = sum(file in trained_on for file in data.items.files[getattr(data.splits, part)].tolist())
+    seen = sum(file in trained_on for file in data.table.files[getattr(data.splits, part)].tolist())
     if seen:
         log.warning(
             f"{seen} images of the part {part!r} are among those that the checkpoint was trained on, "

@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from pets import resume, run_folder
-from pets.deploy.bundle import Bundle, read_bundle
+from pets.deploy.artifact import Artifact, read_artifact
 from pets.deploy.export import export, missing_for_onnx
 from pets.deploy.model_card import model_card
 from pets.model.checkpoint import FINAL
+from pets.runs import resume, run_folder
 
 log = logging.getLogger(__name__)
 
@@ -28,18 +28,18 @@ def run(cfg: DictConfig) -> None:
     if cfg.ckpt_path is None:
         raise ValueError("task=export needs ckpt_path=, a checkpoint or the folder of a run")
     onnx = decide_onnx(cfg.export.onnx)
-    bundle = read_bundle(cfg.ckpt_path)
-    trained = bundle.origin.parent.parent
-    metrics = read_metrics(cfg.export.metrics, bundle.origin)
-    if metrics and bundle.description.threshold is None:
-        bundle = with_threshold(bundle, metrics.get("valid/threshold"))
+    artifact = read_artifact(cfg.ckpt_path)
+    trained = artifact.origin.parent.parent
+    metrics = read_metrics(cfg.export.metrics, artifact.origin)
+    if metrics and artifact.metadata.threshold is None:
+        artifact = with_threshold(artifact, metrics.get("valid/threshold"))
     config_file = trained / "config.yaml"
     config = resume.read_yaml(config_file) if config_file.is_file() else None
-    card = model_card(bundle.description, metrics=metrics, config=config, licence=cfg.export.licence, onnx=onnx)
+    card = model_card(artifact.metadata, metrics=metrics, config=config, licence=cfg.export.licence, onnx=onnx)
     run_folder.write_config(cfg)
     for chatty in ("onnxscript", "onnx_ir"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    differences = export(bundle, cfg.export.folder, card, onnx=onnx)
+    differences = export(artifact, cfg.export.folder, card, onnx=onnx)
     log.info(summary(Path(cfg.export.folder), differences))
 
 
@@ -84,9 +84,9 @@ def read_metrics(path: str | None, checkpoint: Path) -> dict[str, Any] | None:
     return metrics
 
 
-def with_threshold(bundle: Bundle, threshold: float | None) -> Bundle:
-    """Return the bundle with the threshold that was chosen on the validation part."""
-    return bundle._replace(description=dataclasses.replace(bundle.description, threshold=threshold))
+def with_threshold(artifact: Artifact, threshold: float | None) -> Artifact:
+    """Return the artifact with the threshold that was chosen on the validation part."""
+    return artifact._replace(metadata=dataclasses.replace(artifact.metadata, threshold=threshold))
 
 
 def summary(folder: Path, differences: dict[str, float]) -> str:

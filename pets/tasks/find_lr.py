@@ -3,7 +3,8 @@
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from pets import build, run_folder
+from pets import build
+from pets.runs import run_folder
 
 
 def run(cfg: DictConfig) -> None:

@@ -6,12 +6,13 @@ from contextlib import nullcontext
 from lightning import Trainer
 from omegaconf import DictConfig
 
-from pets import build, run_folder
+from pets import build
 from pets.callbacks.dashboards import log_card
 from pets.callbacks.evaluation import EvaluateAtEnd
-from pets.data.datamodule import PetsDataModule
+from pets.data.datamodule import ImageDataModule
 from pets.model.checkpoint import read_checkpoint
 from pets.model.classifier import Classifier
+from pets.runs import run_folder
 
 
 def run(cfg: DictConfig) -> float:
@@ -38,7 +39,7 @@ def run(cfg: DictConfig) -> float:
         return _fit(cfg, trainer, model, data)
 
 
-def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: PetsDataModule) -> float:
+def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataModule) -> float:
     started = time.perf_counter()
     at_end = EvaluateAtEnd(build.evaluation(cfg), cfg.run_dir)
     if cfg.evaluate.at_end:

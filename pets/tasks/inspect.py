@@ -5,10 +5,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pets import build, run_folder
+from pets import build
 from pets.callbacks.dashboards import writers
-from pets.evaluation.pipeline import summary
-from pets.evaluation.show import augmentations, show_batch
+from pets.evaluation.figures.batches import augmentations, show_batch
+from pets.evaluation.walkthrough import summary
+from pets.runs import run_folder
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from pets import run_folder
+from pets.deploy.input_files import InputFiles, list_input_files
+from pets.deploy.prediction_file import writing
 from pets.deploy.predictor import Prediction, Predictor
-from pets.deploy.rows import writing
-from pets.deploy.source import Source, read_source
+from pets.runs import run_folder
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def run(cfg: DictConfig) -> None:
     for key in ("ckpt_path", "source"):
         if cfg[key] is None:
             raise ValueError(f"task=predict needs {key}=")
-    source = read_source(cfg.source, file_column=cfg.predict.file_column, root=cfg.predict.root)
+    source = list_input_files(cfg.source, file_column=cfg.predict.file_column, root=cfg.predict.root)
     predictor = Predictor.load(
         cfg.ckpt_path,
         device=cfg.predict.device or default_device(),
@@ -100,7 +100,7 @@ def default_device() -> str:
     return "cpu" if accelerator is None else accelerator.type
 
 
-def predict(predictor: Predictor, source: Source, path: Path) -> Tally:
+def predict(predictor: Predictor, source: InputFiles, path: Path) -> Tally:
     """Predict every image of a source and write the rows to a .csv or .jsonl file."""
     tally = Tally()
     results = predictor.stream(source.root / file for file in source.files)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch.testing import assert_close
 
 from pets.augment.batch import BatchTransform, evaluate_images
-from pets.data.batch import N_DRAWS, Batch
+from pets.data.batch import N_UNIFORMS, Batch
 
 CONF = Path(__file__).parents[2] / "conf" / "augment"
 NEUTRAL = {"min_scale": 1.0, "p_flip": 0.0, "p_affine": 0.0, "p_lighting": 0.0}
@@ -33,7 +33,7 @@ def make_batch(images: torch.Tensor, seed: int = 0, side: int | None = None) -> 
         targets=torch.arange(n) % 3,
         indices=torch.arange(n),
         sides=torch.full((n,), float(side or images.shape[-1])),
-        draws=torch.rand(n, N_DRAWS, generator=torch.Generator().manual_seed(seed)),
+        uniforms=torch.rand(n, N_UNIFORMS, generator=torch.Generator().manual_seed(seed)),
         padding=torch.zeros(n, dtype=torch.bool),
     )
 
@@ -91,8 +91,11 @@ def test_configuration_none_changes_nothing() -> None:
 
 
 def test_configuration_strong_goes_further_than_default() -> None:
-    draws = make_batch(noise(256, 1)).draws
-    strong, default = instantiate(OmegaConf.load(CONF / "strong.yaml")).draw(draws), BatchTransform().draw(draws)
+    numbers = make_batch(noise(256, 1)).uniforms
+    strong, default = (
+        instantiate(OmegaConf.load(CONF / "strong.yaml")).sample_params(numbers),
+        BatchTransform().sample_params(numbers),
+    )
     assert strong.geometry.window.min() < default.geometry.window.min()
     for name in ("angle", "zoom", "warp_x", "warp_y"):
         assert getattr(strong.geometry, name).std() > 1.4 * getattr(default.geometry, name).std(), name
@@ -108,7 +111,7 @@ def test_train_gives_float_images_in_range_and_keeps_the_rest() -> None:
     assert (out.images.shape, out.images.dtype) == ((6, 3, 32, 32), torch.float32)
     assert out.images.min() >= 0
     assert out.images.max() <= 1
-    for name in ("targets", "indices", "sides", "draws", "padding"):
+    for name in ("targets", "indices", "sides", "uniforms", "padding"):
         assert getattr(out, name) is getattr(batch, name)
 
 
@@ -118,12 +121,12 @@ def test_identical_images_come_out_distinct() -> None:
     assert (torch.cdist(images, images) + torch.eye(16) > 1e-2).all()
 
 
-def test_draws_alone_decide() -> None:
+def test_uniforms_alone_decide() -> None:
     transform, batch = BatchTransform(size=32), make_batch(noise(4, 48))
     first = transform.train(batch).images
     torch.manual_seed(1)
     assert torch.equal(transform.train(batch).images, first)
-    other = batch._replace(draws=make_batch(batch.images, seed=1).draws)
+    other = batch._replace(uniforms=make_batch(batch.images, seed=1).uniforms)
     assert not torch.equal(transform.train(other).images, first)
 
 
@@ -147,7 +150,7 @@ def test_threads_do_not_matter() -> None:
 
 def test_parameters_replay() -> None:
     transform, batch = BatchTransform(size=32), make_batch(noise(4, 48))
-    parameters = transform.draw(batch.draws)
+    parameters = transform.sample_params(batch.uniforms)
     assert torch.equal(transform.apply(batch.images, batch.sides, parameters), transform.train(batch).images)
 
 
@@ -216,10 +219,10 @@ def test_evaluation_of_mixed_sides_is_that_of_each_square() -> None:
         assert_close(together[i], alone[0], atol=1e-6, rtol=0)
 
 
-def test_evaluation_ignores_the_draws() -> None:
+def test_evaluation_ignores_the_uniforms() -> None:
     batch = make_batch(noise(3, 48))
     transform = BatchTransform(size=32)
-    other = batch._replace(draws=torch.zeros_like(batch.draws))
+    other = batch._replace(uniforms=torch.zeros_like(batch.uniforms))
     assert torch.equal(transform.evaluate(batch).images, transform.evaluate(other).images)
 
 

@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pets.augment.geometry import Geometry, draw, homography, perspective, sample
-from pets.data.batch import N_DRAWS
+from pets.augment.geometry import Geometry, homography, perspective, resample, sample_params
+from pets.data.batch import N_UNIFORMS
 
 DEFAULT = {"min_scale": 0.75, "p_flip": 0.5, "max_rotate": 10.0, "max_zoom": 1.1, "max_warp": 0.2, "p_affine": 0.75}
 
 
 def uniforms(n: int, seed: int = 0) -> torch.Tensor:
-    return torch.rand(n, N_DRAWS, generator=torch.Generator().manual_seed(seed))
+    return torch.rand(n, N_UNIFORMS, generator=torch.Generator().manual_seed(seed))
 
 
 def noise(n: int, side: int, seed: int = 0) -> torch.Tensor:
@@ -33,7 +33,7 @@ def parameters(n: int = 1, **values: float) -> Geometry:
 
 
 def transformed(images: torch.Tensor, size: int, **values: float) -> torch.Tensor:
-    return sample(images, full(images), homography(parameters(len(images), **values)), size)
+    return resample(images, full(images), homography(parameters(len(images), **values)), size)
 
 
 # --- how it is composed
@@ -56,20 +56,20 @@ def test_perspective_solves_the_equations_of_the_corners(x: float, y: float) -> 
     np.testing.assert_allclose(closed.numpy(), solved_perspective(x, y), atol=1e-5)
 
 
-@given(st.lists(st.floats(0, 1, exclude_max=True, width=32), min_size=N_DRAWS, max_size=N_DRAWS))
+@given(st.lists(st.floats(0, 1, exclude_max=True, width=32), min_size=N_UNIFORMS, max_size=N_UNIFORMS))
 def test_homography_keeps_the_square_in_front_of_the_horizon(numbers: list[float]) -> None:
     wildest = {"min_scale": 0.01, "p_flip": 0.5, "max_rotate": 180, "max_zoom": 2.0, "max_warp": 0.3, "p_affine": 1.0}
-    g = draw(torch.tensor([numbers]), **wildest)
+    g = sample_params(torch.tensor([numbers]), **wildest)
     matrix = homography(g)[0]
     corners = torch.tensor([[-1.0, -1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, 1], [0, 0, 1]]).T
     assert (matrix[2] @ corners).min() > 0.1
     assert torch.linalg.det(matrix).sign() == g.flip[0]
 
 
-@given(st.lists(st.floats(0, 1, exclude_max=True, width=32), min_size=N_DRAWS, max_size=N_DRAWS))
+@given(st.lists(st.floats(0, 1, exclude_max=True, width=32), min_size=N_UNIFORMS, max_size=N_UNIFORMS))
 def test_crop_and_zoom_stay_inside_the_square(numbers: list[float]) -> None:
-    draws = torch.tensor([numbers])
-    g = draw(draws, min_scale=0.1, p_flip=0.5, max_rotate=0.0, max_zoom=3.0, max_warp=0.0, p_affine=1.0)
+    row = torch.tensor([numbers])
+    g = sample_params(row, min_scale=0.1, p_flip=0.5, max_rotate=0.0, max_zoom=3.0, max_warp=0.0, p_affine=1.0)
     corners = torch.tensor([[-1.0, -1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, 1]]).T
     assert (homography(g)[0] @ corners).abs().max() <= 1 + 1e-5
 
@@ -128,9 +128,9 @@ def test_reduction_beyond_two_is_read_at_more_points() -> None:
 
 def test_supersampling_averages_points() -> None:
     images = noise(2, 64)
-    matrices = homography(draw(uniforms(2), **DEFAULT))
-    fine = sample(images, full(images), matrices, 96)
-    double = sample(images, full(images), matrices, 48, supersample=2)
+    matrices = homography(sample_params(uniforms(2), **DEFAULT))
+    fine = resample(images, full(images), matrices, 96)
+    double = resample(images, full(images), matrices, 48, supersample=2)
     torch.testing.assert_close(double, F.avg_pool2d(fine, 2), atol=1e-6, rtol=0)
 
 
@@ -173,8 +173,8 @@ def step_by_step(image: np.ndarray, g: dict[str, float], size: int) -> np.ndarra
 def test_one_sampling_equals_the_steps_one_after_the_other(side: int) -> None:
     wild = {"min_scale": 0.35, "p_flip": 0.5, "max_rotate": 40.0, "max_zoom": 1.3, "max_warp": 0.3, "p_affine": 1.0}
     canvas = noise(4, 48)
-    g = draw(uniforms(4), **wild)
-    sampled = sample(canvas, torch.full((4,), float(side)), homography(g), 24)
+    g = sample_params(uniforms(4), **wild)
+    sampled = resample(canvas, torch.full((4,), float(side)), homography(g), 24)
     for i in range(4):
         values = {name: float(column[i]) for name, column in g._asdict().items()}
         expected = step_by_step(canvas[i, :, :side, :side].numpy().astype(float), values, 24)
@@ -189,14 +189,13 @@ def test_nothing_outside_the_valid_square_is_read(side: int) -> None:
     white[:, :, :side, :side] = canvas[:, :, :side, :side]
     black = torch.zeros_like(canvas)
     black[:, :, :side, :side] = canvas[:, :, :side, :side]
-    sides, matrices = torch.full((32,), float(side)), homography(draw(uniforms(32), **wild))
-    assert torch.equal(sample(white, sides, matrices, 24), sample(black, sides, matrices, 24))
+    sides, matrices = torch.full((32,), float(side)), homography(sample_params(uniforms(32), **wild))
+    assert torch.equal(resample(white, sides, matrices, 24), resample(black, sides, matrices, 24))
 
 
 def test_memory_format_does_not_matter() -> None:
     images = noise(2, 48)
-    matrices = homography(draw(uniforms(2), **DEFAULT))
+    matrices = homography(sample_params(uniforms(2), **DEFAULT))
     interleaved = images.contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(
-        sample(interleaved, full(images), matrices, 32), sample(images, full(images), matrices, 32), atol=1e-6, rtol=0
-    )
+    read, expected = (resample(pixels, full(images), matrices, 32) for pixels in (interleaved, images))
+    torch.testing.assert_close(read, expected, atol=1e-6, rtol=0)

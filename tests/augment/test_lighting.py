@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from pets.augment.lighting import Lighting, adjust_, draw
-from pets.data.batch import N_DRAWS
+from pets.augment.lighting import Lighting, adjust_, sample_params
+from pets.data.batch import N_UNIFORMS
 
 N = 8000
 
 
 def uniforms(n: int) -> torch.Tensor:
-    return torch.rand(n, N_DRAWS, generator=torch.Generator().manual_seed(0))
+    return torch.rand(n, N_UNIFORMS, generator=torch.Generator().manual_seed(0))
 
 
 def written_by_hand(x: float, brightness: float, contrast: float) -> float:
@@ -52,7 +52,7 @@ def test_neutral_lighting_changes_nothing() -> None:
 
 def test_range_is_never_left() -> None:
     images = torch.tensor([-1e-6, 0.0, 1.0, 1 + 1e-6]).expand(64, 3, 1, 4).contiguous()
-    adjusted = adjust_(images, draw(uniforms(64), max_lighting=0.9, p_lighting=1.0))
+    adjusted = adjust_(images, sample_params(uniforms(64), max_lighting=0.9, p_lighting=1.0))
     assert torch.isfinite(adjusted).all()
     assert adjusted.min() >= 0
     assert adjusted.max() <= 1
@@ -60,13 +60,13 @@ def test_range_is_never_left() -> None:
 
 @pytest.mark.parametrize("p", [0.0, 0.75, 1.0])
 def test_each_change_happens_with_its_probability(p: float) -> None:
-    lighting = draw(uniforms(N), max_lighting=0.2, p_lighting=p)
+    lighting = sample_params(uniforms(N), max_lighting=0.2, p_lighting=p)
     for changed in (lighting.brightness != 0.5, lighting.contrast != 1):
         assert abs(changed.float().mean().item() - p) <= max(4 * math.sqrt(p * (1 - p) / N), 0.002 * p)
 
 
 def test_values_fill_fastais_ranges() -> None:
-    lighting = draw(uniforms(N), max_lighting=0.2, p_lighting=1.0)
+    lighting = sample_params(uniforms(N), max_lighting=0.2, p_lighting=1.0)
     assert lighting.brightness.min().item() == pytest.approx(0.4, abs=1e-3)
     assert lighting.brightness.max().item() == pytest.approx(0.6, abs=1e-3)
     assert lighting.contrast.min().item() == pytest.approx(0.8, abs=1e-3)

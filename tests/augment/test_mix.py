@@ -1,10 +1,10 @@
-"""Mixup and CutMix: targets follow the pixels, and the draws alone decide."""
+"""Mixup and CutMix: targets follow the pixels, and the uniforms alone decide."""
 
 import pytest
 import torch
 
 from pets.augment.mix import mix_batch
-from pets.data.batch import N_DRAWS
+from pets.data.batch import N_UNIFORMS
 
 KINDS = pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 
@@ -12,8 +12,8 @@ KINDS = pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 def mixed(kind: str, seed: int = 0, n: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
     """Mix images whose every pixel holds the image's own number, so that pixels tell the shares."""
     images = torch.arange(n, dtype=torch.float32).view(n, 1, 1, 1).expand(n, 3, 16, 16).contiguous()
-    draws = torch.rand(n, N_DRAWS, generator=torch.Generator().manual_seed(seed))
-    return mix_batch(images, torch.arange(n), draws, kind=kind, alpha=1.0, n_classes=n)
+    uniforms = torch.rand(n, N_UNIFORMS, generator=torch.Generator().manual_seed(seed))
+    return mix_batch(images, torch.arange(n), uniforms, kind=kind, alpha=1.0, n_classes=n)
 
 
 @KINDS
@@ -32,7 +32,7 @@ def test_mixup_blends_every_pixel_and_cutmix_none() -> None:
 
 
 @KINDS
-def test_draws_decide_and_the_global_generator_is_left_alone(kind: str) -> None:
+def test_uniforms_decide_and_the_global_generator_is_left_alone(kind: str) -> None:
     torch.manual_seed(1)
     first, _ = mixed(kind)
     after = torch.rand(3)

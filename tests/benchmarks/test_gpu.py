@@ -22,7 +22,7 @@ def test_the_tables_of_an_architecture(tiny_pets: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(rivals, "available", lambda: False)
     deterministic = torch.are_deterministic_algorithms_enabled()
     variants = {"plain": PLAIN, "bfloat16": replace(PLAIN, precision="bf16-mixed", deterministic=True)}
-    rates, share = gpu.tables("test_resnet", tiny_pets, TINY, 2, variants, source="timm")
+    rates, share = gpu.tables("test_resnet", tiny_pets, TINY, 2, variants, library="timm")
     assert list(rates.measures) == [
         "synthetic, plain", "synthetic, bfloat16", "pipeline, cache none, plain", "pipeline, cache ram, plain"
     ]  # fmt: skip

@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.images import ImageSet, draw_animal, find_images, repeated, thinned
+from benchmarks.images import ImageSet, find_images, paint_photograph, repeated, thinned
 
 
 def test_a_drawing_is_decided_by_its_generator() -> None:
-    first, again, other = (np.asarray(draw_animal(np.random.default_rng(seed), 90, 70)) for seed in (1, 1, 2))
+    first, again, other = (np.asarray(paint_photograph(np.random.default_rng(seed), 90, 70)) for seed in (1, 1, 2))
     assert first.shape == (70, 90, 3)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)

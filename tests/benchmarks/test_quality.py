@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import quality
-from benchmarks.images import draw_animal
+from benchmarks.images import paint_photograph
 from benchmarks.oracle import View
 
 
@@ -16,7 +16,7 @@ def routes_without_fastai(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("routes_without_fastai")
 def test_every_route_shows_the_same_view_and_the_chain_is_the_softest() -> None:
-    square = quality.centre_square(draw_animal(np.random.default_rng(0), 200, 180))
+    square = quality.centre_square(paint_photograph(np.random.default_rng(0), 200, 180))
     values = quality.decibels(square, View.draw(np.random.default_rng(3)))
     assert min(values.values()) > 25, "a route shows another view"
     assert min(values, key=values.__getitem__) == quality.CHAIN

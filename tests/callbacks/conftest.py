@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from pets.callbacks.one_cycle import OneCycle
-from pets.data.batch import N_DRAWS, Batch
-from pets.training.recipe import Recipe, fine_tune
+from pets.data.batch import N_UNIFORMS, Batch
+from pets.schedule.recipe import Recipe, fine_tune
 
 
 class TinyNet(LightningModule):
@@ -77,7 +77,7 @@ class Squares(Dataset[Batch]):
             self.targets[index],
             torch.tensor(index),
             torch.tensor(8.0),
-            torch.zeros(N_DRAWS),
+            torch.zeros(N_UNIFORMS),
             torch.tensor(False),
         )
 

@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from pets.callbacks.finite_loss import FiniteLoss
 from pets.callbacks.one_cycle import OneCycle
-from pets.training.recipe import fine_tune
-from pets.training.schedule import one_cycle_lr, position
+from pets.schedule.one_cycle import one_cycle_lr, position
+from pets.schedule.recipe import fine_tune
 
 RECIPE = fine_tune(epochs=3, freeze_epochs=0, base_lr=0.1)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from pets.training.recipe import Phase, one_cycle
+from pets.schedule.recipe import Phase, one_cycle
 
 RECIPE = one_cycle([Phase(1, True, 0.01), Phase(2, False, (0.001, 0.01))])
 

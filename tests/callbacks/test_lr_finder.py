@@ -11,7 +11,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from pets.callbacks.lr_finder import LRFinder
 from pets.model.classifier import Classifier
-from pets.training.recipe import Phase, one_cycle
+from pets.schedule.recipe import Phase, one_cycle
 
 
 class Order(Callback):

@@ -15,9 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pets.callbacks.lr_finder import LRFinder
 from pets.callbacks.one_cycle import OneCycle
-from pets.training.lr_range import LRCurve
-from pets.training.recipe import Phase, Recipe, fine_tune, one_cycle
-from pets.training.schedule import one_cycle_lr
+from pets.schedule.lr_range import LRCurve
+from pets.schedule.one_cycle import one_cycle_lr
+from pets.schedule.recipe import Phase, Recipe, fine_tune, one_cycle
 
 RECIPE = fine_tune(epochs=1, freeze_epochs=1, base_lr=0.01)
 

@@ -18,13 +18,13 @@ from pets.callbacks.lr_finder import LRFinder
 from pets.callbacks.one_cycle import OneCycle
 from pets.callbacks.step_seed import StepSeed
 from pets.data.batch import Batch
-from pets.data.datamodule import PetsDataModule
-from pets.data.files import ImageFolder
+from pets.data.datamodule import ImageDataModule
 from pets.data.labels import RegexLabeller
 from pets.data.presize import Presize
+from pets.data.sources.folder import ImageFolder
 from pets.data.splits import SplitRule
-from pets.evaluation.show import before_and_after
-from pets.training.recipe import Phase, Recipe, one_cycle
+from pets.evaluation.figures.batches import before_and_after
+from pets.schedule.recipe import Phase, Recipe, one_cycle
 
 EVALUATION = 24
 GROWING = one_cycle([Phase(1, True, 0.01, size=12), Phase(2, False, 0.01, size=16), Phase(1, False, 0.01)])
@@ -50,13 +50,13 @@ class Sizes(Callback):
 
 
 @pytest.fixture
-def make_data(tiny_pets: Path) -> Callable[..., PetsDataModule]:
+def make_data(tiny_pets: Path) -> Callable[..., ImageDataModule]:
     """Returns data modules of 17 training and 7 validation images."""
 
-    def build(**augment: Any) -> PetsDataModule:
+    def build(**augment: Any) -> ImageDataModule:
         transform = BatchTransform(size=EVALUATION, **augment)
         split = SplitRule(valid_pct=0.3)
-        return PetsDataModule(
+        return ImageDataModule(
             ImageFolder(tiny_pets), RegexLabeller(), split, transform, presize=Presize(32), batch_size=4, num_workers=0
         )
 
@@ -156,7 +156,7 @@ def test_the_range_test_puts_the_size_back(make_net: Any, make_data: Any, make_t
 def test_the_picture_of_the_first_batch_shows_what_is_trained_on(fit: Any, tmp_path: Path, monkeypatch: Any) -> None:
     shown: list[int] = []
 
-    def picture(data: PetsDataModule, n: int) -> Any:
+    def picture(data: ImageDataModule, n: int) -> Any:
         shown.append(data.train_size)
         return before_and_after(data, n)
 
@@ -172,6 +172,6 @@ def test_a_size_without_a_data_module_that_follows_it_is_an_error(
 ) -> None:
     recipe = one_cycle([Phase(1, False, 0.01, size=16)])
     callback = OneCycle(recipe) if with_cycle else LRFinder(num_steps=30, recipe=recipe)
-    message = "recipe.phases[0].size=16 is not allowed: the fit has no PetsDataModule"
+    message = "recipe.phases[0].size=16 is not allowed: the fit has no ImageDataModule"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         make_trainer(max_epochs=1, callbacks=[callback]).fit(make_net(), make_loader(), make_loader(1))

@@ -17,18 +17,18 @@ import torch
 from PIL import Image
 
 from pets.augment.batch import BatchTransform
-from pets.data import cache as module
 from pets.data import dataset as dataset_module
-from pets.data.batch import Batch, Draw
-from pets.data.cache import build_cache
-from pets.data.datamodule import PetsDataModule
+from pets.data.batch import Batch, Request
+from pets.data.cache import build as module
+from pets.data.cache.build import build_cache
+from pets.data.cache.resized import ResizedImages
+from pets.data.datamodule import ImageDataModule
 from pets.data.dataset import ImageDataset
-from pets.data.files import CACHE_FOLDER, ImageFolder, list_images
+from pets.data.image_table import ImageTable, SampleError
 from pets.data.images import open_image
-from pets.data.items import Items, SampleError
 from pets.data.labels import RegexLabeller, Vocab
 from pets.data.presize import METHODS, Presize
-from pets.data.shrunk import ShrunkImages
+from pets.data.sources.folder import CACHE_FOLDER, ImageFolder, list_images
 from pets.data.splits import SplitRule
 
 KINDS = ("ram", "disk")
@@ -60,19 +60,19 @@ def told(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     return take
 
 
-def items_of(root: Path) -> Items:
+def items_of(root: Path) -> ImageTable:
     files = np.array(list_images(root).files)
-    return Items(root, files, np.zeros(len(files), np.int64), Vocab(["pug"]))
+    return ImageTable(root, files, np.zeros(len(files), np.int64), Vocab(["pug"]))
 
 
-def datamodule(root: Path, cache: str, presize: Presize, num_workers: int = 0) -> PetsDataModule:
-    return PetsDataModule(
+def datamodule(root: Path, cache: str, presize: Presize, num_workers: int = 0) -> ImageDataModule:
+    return ImageDataModule(
         ImageFolder(root), RegexLabeller(r"^(.+)_\d+\."), SplitRule(valid_pct=0.3), BatchTransform(size=24),
         presize=presize, batch_size=4, num_workers=num_workers, seed=0, cache=cache,
     )  # fmt: skip
 
 
-def batches(data: PetsDataModule) -> list[Batch]:
+def batches(data: ImageDataModule) -> list[Batch]:
     loader, seen = data.train_dataloader(), []
     for epoch in range(2):
         loader.sampler.set_epoch(epoch)
@@ -117,10 +117,10 @@ def test_nothing_is_decoded_after_the_first_loader_is_made(
 def test_every_kept_image_is_the_shrunk_one(kind: str, root: Path) -> None:
     items, presize = items_of(root), Presize(48, "pad")
     kept = build_cache(kind, items, presize)
-    assert isinstance(kept, ShrunkImages)
+    assert isinstance(kept, ResizedImages)
     assert len(kept) == len(items)
     for index in range(len(items)):
-        expected = presize.shrink(open_image(items.path(index)))
+        expected = presize.resize(open_image(items.path(index)))
         assert torch.equal(kept[index], expected)
         assert kept[index].stride() == expected.stride() or 1 in expected.shape
 
@@ -132,7 +132,7 @@ def test_a_second_run_reads_what_the_first_has_written(
     first = build_cache("disk", items, Presize(48))
     assert [line.partition(", built in")[0] for line in told()] == ["cache: 27 images, 0 MB"]
     written = the_file(root).stat().st_mtime_ns
-    monkeypatch.setattr(module, "shrunk_image", None)
+    monkeypatch.setattr(module, "resized_image", None)
     second = build_cache("disk", items, Presize(48))
     assert told() == ["cache: 27 images, 0 MB, reused"]
     assert torch.equal(first.pixels, second.pixels)
@@ -156,7 +156,7 @@ def test_other_settings_have_a_file_of_their_own(presize: Presize, root: Path) -
     build_cache("disk", items, Presize(48))
     kept = build_cache("disk", items, presize)
     for index in range(len(items)):
-        assert torch.equal(kept[index], presize.shrink(open_image(items.path(index))))
+        assert torch.equal(kept[index], presize.resize(open_image(items.path(index))))
     assert len(list((root / CACHE_FOLDER).glob("*.bin"))) == 2
 
 
@@ -179,7 +179,7 @@ def test_other_files_have_a_file_of_their_own(change: str, root: Path, monkeypat
     items = items_of(root)
     kept = build_cache("disk", items, Presize(48))
     for index in range(len(items)):
-        assert torch.equal(kept[index], Presize(48).shrink(open_image(items.path(index))))
+        assert torch.equal(kept[index], Presize(48).resize(open_image(items.path(index))))
     assert len(list((root / CACHE_FOLDER).glob("*.bin"))) == 2
 
 
@@ -224,16 +224,16 @@ def test_a_damaged_file_is_built_anew(
     assert "built in" in news
     assert path.read_bytes() == data
     for index in range(len(items)):
-        assert torch.equal(kept[index], Presize(48).shrink(open_image(items.path(index))))
+        assert torch.equal(kept[index], Presize(48).resize(open_image(items.path(index))))
 
 
 def test_what_a_killed_run_left_half_written_is_ignored(root: Path) -> None:
     code = (
         "import os, sys; from pets.data import cache; from tests.data.test_cache import *\n"
-        "plain = cache.shrunk_image\n"
-        "def shrunk_image(items, presize, index, shape):\n"
+        "plain = cache.resized_image\n"
+        "def resized_image(items, presize, index, shape):\n"
         "    return os._exit(7) if index == 20 else plain(items, presize, index, shape)\n"
-        "cache.shrunk_image = shrunk_image\n"
+        "cache.resized_image = resized_image\n"
         "build_cache('disk', items_of(Path(sys.argv[1])), Presize(48))\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(root)], cwd=Path(__file__).parents[2], check=False)
@@ -241,7 +241,7 @@ def test_what_a_killed_run_left_half_written_is_ignored(root: Path) -> None:
     assert {path.name for path in (root / CACHE_FOLDER).iterdir()} == {".lock", ".partial"}
     items = items_of(root)
     kept = build_cache("disk", items, Presize(48))
-    assert torch.equal(kept[0], Presize(48).shrink(open_image(items.path(0))))
+    assert torch.equal(kept[0], Presize(48).resize(open_image(items.path(0))))
     assert not (root / CACHE_FOLDER / ".partial").exists()
 
 
@@ -276,7 +276,7 @@ def test_an_image_that_cannot_be_decoded_is_named_as_without_a_cache(kind: str, 
     else:
         path.write_bytes(path.read_bytes()[:-40] if damage == "cut" else b"text")
     with pytest.raises(SampleError) as uncached:
-        ImageDataset(items, np.arange(len(items)), Presize(48))[Draw(0, 5)]
+        ImageDataset(items, np.arange(len(items)), Presize(48))[Request(0, 5)]
     with pytest.raises(SampleError) as cached:
         build_cache(kind, items, Presize(48))
     assert str(cached.value) == str(uncached.value)
@@ -290,7 +290,7 @@ def test_images_that_are_left_out_are_not_asked_for(kind: str, root: Path) -> No
     (root / "pug_1.jpg").write_bytes(b"broken")
     data = datamodule(root, kind, Presize(48))
     data.on_error = "skip"
-    assert len(data.items) == 26
+    assert len(data.table) == 26
     assert sum(len(batch.images) for batch in data.val_dataloader()) == len(data.splits.valid)
 
 

@@ -11,18 +11,18 @@ import torch
 
 from pets.augment.batch import BatchTransform
 from pets.data.batch import Batch
-from pets.data.datamodule import PetsDataModule
-from pets.data.files import ImageFolder
+from pets.data.datamodule import ImageDataModule
 from pets.data.images import open_image
 from pets.data.labels import RegexLabeller
-from pets.data.positions import Stream
 from pets.data.presize import Presize
+from pets.data.rng import Stream
+from pets.data.sources.folder import ImageFolder
 from pets.data.splits import SplitRule
 
 
-def datamodule(root: Path, **options: object) -> PetsDataModule:
+def datamodule(root: Path, **options: object) -> ImageDataModule:
     defaults = {"batch_size": 4, "num_workers": 0, "seed": 0, "presize": Presize(16)}
-    return PetsDataModule(
+    return ImageDataModule(
         ImageFolder(root),
         RegexLabeller(),
         options.pop("split", SplitRule(valid_pct=0.3)),
@@ -43,7 +43,7 @@ def assert_same(batches: list[Batch], others: list[Batch]) -> None:
             assert torch.equal(field, other_field)
 
 
-def epochs(data: PetsDataModule, n: int = 2) -> Iterator[list[Batch]]:
+def epochs(data: ImageDataModule, n: int = 2) -> Iterator[list[Batch]]:
     loader = data.train_dataloader()
     for epoch in range(n):
         loader.sampler.set_epoch(epoch)
@@ -54,9 +54,9 @@ def test_works_without_a_trainer(tiny_pets: Path) -> None:
     data = datamodule(tiny_pets)
     data.prepare_data()
     data.setup()
-    items = data.items
+    items = data.table
     data.setup("fit")
-    assert data.items is items
+    assert data.table is items
     assert list(data.vocab) == ["Birman", "great_pyrenees", "pug"]
     assert [len(part) for part in data.splits] == [17, 7, 0]
     assert data.summary() == f"24 images of 3 classes in {tiny_pets}: 17 train, 7 valid"
@@ -77,7 +77,7 @@ def test_any_number_of_workers_gives_the_same_batches_in_every_epoch(tiny_pets: 
 
 def test_epochs_and_seeds_differ(tiny_pets: Path) -> None:
     seen = [
-        (batch.indices.tolist(), batch.draws.tolist())
+        (batch.indices.tolist(), batch.uniforms.tolist())
         for seed in (0, 1)
         for batch, *_ in epochs(datamodule(tiny_pets, seed=seed))
     ]
@@ -106,7 +106,7 @@ def test_a_loader_for_augmented_looks_at_any_part(tiny_pets: Path) -> None:
         loader.sampler.set_epoch(5)  # as Lightning does: the look stays the one asked for
         looks.append(list(loader))
     assert [batch.indices.tolist() for batch in looks[0]] == [batch.indices.tolist() for batch in looks[1]]
-    assert not torch.equal(looks[0][0].draws, looks[1][0].draws)
+    assert not torch.equal(looks[0][0].uniforms, looks[1][0].uniforms)
     assert_same(looks[0], list(data.loader("valid", training=True, stream=Stream.TTA)))
 
 
@@ -135,7 +135,7 @@ def test_wrong_options(options: dict[str, object], message: str, tiny_pets: Path
 def test_an_explicit_list_of_classes_keeps_its_order(tiny_pets: Path) -> None:
     data = datamodule(tiny_pets, classes=["pug", "great_pyrenees", "Birman"])
     assert list(data.vocab) == ["pug", "great_pyrenees", "Birman"]
-    assert data.items.targets.tolist() == [2] * 8 + [1] * 8 + [0] * 8
+    assert data.table.targets.tolist() == [2] * 8 + [1] * 8 + [0] * 8
     with pytest.raises(ValueError, match="'Birman'"):
         datamodule(tiny_pets, classes=["pug", "great_pyrenees"]).setup()
 

@@ -9,17 +9,17 @@ from torch import Tensor
 
 from pets.augment.batch import BatchTransform
 from pets.data.batch import Batch
-from pets.data.datamodule import PetsDataModule
-from pets.data.files import ImageFolder
+from pets.data.datamodule import ImageDataModule
 from pets.data.labels import RegexLabeller
 from pets.data.presize import Presize
+from pets.data.sources.folder import ImageFolder
 from pets.data.splits import SplitRule
 
 FEW_WORKERS = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
 
-def datamodule(root: Path, num_workers: int = 0, test_pct: float = 0.0) -> PetsDataModule:
-    return PetsDataModule(
+def datamodule(root: Path, num_workers: int = 0, test_pct: float = 0.0) -> ImageDataModule:
+    return ImageDataModule(
         ImageFolder(root),
         RegexLabeller(),
         SplitRule(valid_pct=0.3, test_pct=test_pct),
@@ -63,7 +63,7 @@ class Probe(LightningModule):
         assert batch.images.shape[1:] == (3, 8, 8)
         assert 0.2 < batch.images.amax() <= 1
         stage = "sanity" if self.trainer.sanity_checking else stage
-        self.seen.append((stage, batch.indices.tolist(), batch.draws.numpy().tobytes()))
+        self.seen.append((stage, batch.indices.tolist(), batch.uniforms.numpy().tobytes()))
         return batch.images.mean() * self.weight
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -117,7 +117,7 @@ def test_a_fit_follows_the_epochs_with_any_number_of_workers(tiny_pets: Path, tm
     alone = []
     for epoch in range(3):
         loader.sampler.set_epoch(epoch)
-        alone += [(batch.indices.tolist(), batch.draws.numpy().tobytes()) for batch in loader]
+        alone += [(batch.indices.tolist(), batch.uniforms.numpy().tobytes()) for batch in loader]
     for num_workers in (0, 2):
         probe = Probe()
         data = datamodule(tiny_pets, num_workers=num_workers)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pets.data.files import list_images
 from pets.data.labels import ParentLabeller, RegexLabeller, TableLabeller, Vocab
-from pets.data.table import Table
+from pets.data.sources.folder import list_images
+from pets.data.sources.table import CsvTable
 
 
 def test_regex_takes_everything_before_the_last_number() -> None:
@@ -75,7 +75,7 @@ def test_parent() -> None:
 def test_table(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("file,label\nb.jpg,pug\na.jpg,beagle\n")
-    labeller = TableLabeller(Table(path))
+    labeller = TableLabeller(CsvTable(path))
     assert labeller(["a.jpg", "b.jpg"]) == ["beagle", "pug"]
     with pytest.raises(ValueError, match=r"no row for 1 of 2 files: 'c\.jpg'"):
         labeller(["a.jpg", "c.jpg"])

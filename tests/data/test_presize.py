@@ -109,11 +109,11 @@ def test_shrinking_never_enlarges_and_keeps_enough_for_the_canvas(
     shape: tuple[int, int], size: int, method: str
 ) -> None:
     presize = Presize(size, method)
-    shrunk = presize.shrink(noise(*shape))
+    shrunk = presize.resize(noise(*shape))
     height, width = shrunk.shape[1:]
-    assert (height, width) == presize.shrunk_shape(*shape)
+    assert (height, width) == presize.resized_shape(*shape)
     assert height * width <= shape[0] * shape[1]
-    assert torch.equal(presize.shrink(shrunk), shrunk)
+    assert torch.equal(presize.resize(shrunk), shrunk)
     if method in ("crop", "native"):
         assert min(height, width) == min(size, *shape)
         assert min(height, width) < size or abs(height / width / (shape[0] / shape[1]) - 1) <= 0.5 / size
@@ -132,7 +132,7 @@ def test_the_order_of_the_bytes_in_memory_does_not_matter(
     planes, turned = image.contiguous(), image.transpose(1, 2).contiguous().transpose(1, 2)
     expected, _ = presize(image, 0.3)
     for other in (planes, turned):
-        shrunk = presize.shrink(other)
+        shrunk = presize.resize(other)
         assert shrunk.permute(1, 2, 0).is_contiguous()
         assert torch.equal(presize.square(shrunk, 0.3)[0], expected)
         assert torch.equal(presize.square(shrunk.contiguous(), 0.3)[0], expected)

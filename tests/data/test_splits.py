@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pets.data.files import ImageFolder
+from pets.data.sources.folder import ImageFolder
+from pets.data.sources.table import CsvTable
 from pets.data.splits import Split, SplitRule
-from pets.data.table import Table
 
 FILES = tuple(f"{i:03}.jpg" for i in range(100))
 TARGETS = np.arange(100) % 4
@@ -148,7 +148,7 @@ def test_column(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     rows = [f"{file},{int(i % 10 == 0)},x" for i, file in enumerate(FILES)]
     path.write_text("\n".join(["file,is_valid,label", *rows]))
-    parts = SplitRule("column")(FILES, TARGETS, CLASSES, Table(path, valid_column="is_valid"))
+    parts = SplitRule("column")(FILES, TARGETS, CLASSES, CsvTable(path, valid_column="is_valid"))
     assert parts.valid.tolist() == list(range(0, 100, 10))
     with pytest.raises(ValueError, match="method=column needs a table"):
         split(SplitRule("column"))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pets.data.presize import Presize
-from pets.deploy.bundle import read_bundle
+from pets.deploy.artifact import read_artifact
 from pets.deploy.export import export, missing_for_onnx
 from pets.deploy.model_card import model_card
 from pets.model.classifier import Classifier
@@ -40,7 +40,7 @@ def save_checkpoint(
         "size": SIZE,
         "interpolation": "bilinear, antialiased",
     }
-    checkpoint: dict[str, Any] = {"state_dict": classifier.state_dict(), "PetsDataModule": data}
+    checkpoint: dict[str, Any] = {"state_dict": classifier.state_dict(), "ImageDataModule": data}
     classifier.on_save_checkpoint(checkpoint)
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(checkpoint, path)
@@ -49,9 +49,9 @@ def save_checkpoint(
 
 def export_folder(checkpoint: Path, folder: Path, *, onnx: bool = False) -> Path:
     """Export a checkpoint with a card that quotes no run."""
-    bundle = read_bundle(checkpoint)
-    card = model_card(bundle.description, metrics=None, config=None, licence=None, onnx=onnx)
-    export(bundle, folder, card, onnx=onnx)
+    artifact = read_artifact(checkpoint)
+    card = model_card(artifact.metadata, metrics=None, config=None, licence=None, onnx=onnx)
+    export(artifact, folder, card, onnx=onnx)
     return folder
 
 

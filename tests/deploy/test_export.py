@@ -15,9 +15,9 @@ from pets import Predictor
 from pets.augment.batch import evaluate_images
 from pets.data.presize import Presize
 from pets.deploy import export as module
-from pets.deploy.bundle import read_bundle
+from pets.deploy.artifact import read_artifact
 from pets.deploy.export import TOLERANCE, export, missing_for_onnx
-from pets.deploy.inputs import square
+from pets.deploy.predictor import square
 from pets.deploy.snippets import onnx_snippet, torch_snippet
 from tests.deploy.conftest import SIDE, SIZE, export_folder, requires_onnx, save_checkpoint
 
@@ -43,10 +43,10 @@ def test_no_file_holds_pickled_objects(exported: Path) -> None:
 
 
 def test_an_existing_folder_is_never_touched(exported: Path, tmp_path: Path) -> None:
-    bundle = read_bundle(exported)
+    artifact = read_artifact(exported)
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(FileExistsError, match=r"^export.folder=.* exists and is never overwritten"):
-        export(bundle, tmp_path, "card", onnx=False)
+        export(artifact, tmp_path, "card", onnx=False)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -56,7 +56,7 @@ def test_an_interrupted_export_leaves_nothing(exported: Path, tmp_path: Path, mo
 
     monkeypatch.setattr(module, "export_program", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        export(read_bundle(exported), tmp_path / "model", "card", onnx=False)
+        export(read_artifact(exported), tmp_path / "model", "card", onnx=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -65,15 +65,15 @@ def test_files_that_predict_something_else_are_not_shipped(
 ) -> None:
     monkeypatch.setattr(module, "_program_runner", lambda path: lambda images: torch.full((3, 3), 1 / 3))
     with pytest.raises(ValueError, match=r"^model.pt2 differs from the network by "):
-        export(read_bundle(exported), tmp_path / "model", "card", onnx=False)
+        export(read_artifact(exported), tmp_path / "model", "card", onnx=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_architecture_that_cannot_be_traced_is_named(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = read_bundle(exported)
-    monkeypatch.setattr(bundle.network, "forward", lambda images: images.numpy())
+    artifact = read_artifact(exported)
+    monkeypatch.setattr(artifact.network, "forward", lambda images: images.numpy())
     with pytest.raises(ValueError, match=r"^model.arch=resnet18: torch.export cannot express it: "):
-        module.export_program(bundle)
+        module.export_program(artifact)
 
 
 def compare(checkpoint: Path, folder: Path, photos: list[Path]) -> None:
@@ -83,7 +83,7 @@ def compare(checkpoint: Path, folder: Path, photos: list[Path]) -> None:
     # One image a batch: natively presized squares have sides of their own.
     images = [
         canvas[None, :, :side, :side]
-        for canvas, side in map(partial(square, presize=predictor.description.presize), photos)
+        for canvas, side in map(partial(square, presize=predictor.metadata.presize), photos)
     ]
     program = torch.export.load(folder / "model.pt2").module()
     found = {
@@ -116,12 +116,12 @@ def test_every_form_agrees_on_squares_of_many_sides(tmp_path: Path, tiny_pets: P
 
 def test_an_exported_program_takes_a_batch_of_any_side(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "last.ckpt", presize=Presize(200, "native"))  # more than 3 times the network's side
-    bundle = read_bundle(tmp_path / "last.ckpt")
-    program = module.export_program(bundle).module()
+    artifact = read_artifact(tmp_path / "last.ckpt")
+    program = module.export_program(artifact).module()
     for side in (2, 3, 48, 111, 200):
         images = module._noise(side, 3)
         with torch.no_grad():
-            logits = bundle.network(evaluate_images(images, torch.full((3,), float(side)), SIZE))
+            logits = artifact.network(evaluate_images(images, torch.full((3,), float(side)), SIZE))
         torch.testing.assert_close(program(images), logits.softmax(dim=1), atol=TOLERANCE, rtol=0)
 
 
@@ -180,7 +180,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def test_the_documented_program_for_torch_needs_torch_and_torchvision_only(folder: Path, photo: Path) -> None:
-    code = torch_snippet(read_bundle(folder).description)
+    code = torch_snippet(read_artifact(folder).metadata)
     found = run_snippet(code, "pets safetensors lightning hydra omegaconf timm onnx onnxruntime", folder, photo)
     prediction = Predictor.load(folder)(photo)
     assert found == (prediction.label, pytest.approx(prediction.probability, abs=1e-5))
@@ -188,7 +188,7 @@ def test_the_documented_program_for_torch_needs_torch_and_torchvision_only(folde
 
 @requires_onnx
 def test_the_documented_program_for_onnx_needs_onnxruntime_numpy_and_pillow_only(folder: Path, photo: Path) -> None:
-    code = onnx_snippet(read_bundle(folder).description)
+    code = onnx_snippet(read_artifact(folder).metadata)
     found = run_snippet(code, "pets torch torchvision safetensors lightning hydra timm onnx", folder, photo)
     prediction = Predictor.load(folder)(photo)
     assert found == (prediction.label, pytest.approx(prediction.probability, abs=2e-3))

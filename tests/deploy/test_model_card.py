@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from pets.data.presize import Presize
-from pets.deploy.description import Description
+from pets.deploy.metadata import Metadata
 from pets.deploy.model_card import UNKNOWN_LICENCE, model_card
-from tests.deploy.test_description import SPEC
+from tests.deploy.test_metadata import SPEC
 
 METRICS = {
     "valid/error_rate": 0.0541,
@@ -17,12 +17,12 @@ METRICS = {
     "split": {"_target_": "pets.data.splits.SplitRule", "method": "random", "valid_pct": 0.2, "seed": 42},
     "seed": 7,
 }
-CONFIG = {"data": {"source": {"_target_": "pets.data.download.OxfordPets"}}}
+CONFIG = {"data": {"source": {"_target_": "pets.data.sources.oxford_pets.OxfordPets"}}}
 
 
 def card(**changes: Any) -> str:
     options: dict[str, Any] = {"metrics": METRICS, "config": CONFIG, "licence": "cc-by-sa-4.0", "onnx": True}
-    return model_card(Description(SPEC, Presize(256), 160, 0.25), **options | changes)
+    return model_card(Metadata(SPEC, Presize(256), 160, 0.25), **options | changes)
 
 
 def test_the_error_stands_with_its_number_of_images_and_its_interval() -> None:
@@ -42,7 +42,7 @@ def test_a_test_part_is_quoted_too() -> None:
 def test_what_is_not_known_is_said() -> None:
     text = card(metrics=None, config=None, licence=None, onnx=False)
     assert "Not measured" in text
-    assert "images that came with no description" in text
+    assert "images that came with no metadata" in text
     assert UNKNOWN_LICENCE in text
     assert "onnx" not in text
     assert "license:" not in text

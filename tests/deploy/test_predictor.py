@@ -12,12 +12,12 @@ import torch
 
 from pets import Predictor
 from pets.augment.batch import BatchTransform
-from pets.data.datamodule import PetsDataModule
-from pets.data.files import ImageFolder
+from pets.data.datamodule import ImageDataModule
 from pets.data.labels import RegexLabeller
 from pets.data.presize import METHODS, Presize
+from pets.data.sources.folder import ImageFolder
 from pets.data.splits import SplitRule
-from pets.deploy.bundle import read_bundle
+from pets.deploy.artifact import read_artifact
 from pets.deploy.predictor import Prediction
 from pets.evaluation.predictions import infer
 from pets.model.losses import OneVsRest
@@ -42,12 +42,12 @@ def probabilities(predictions: list[Prediction]) -> np.ndarray:
 def test_predictions_are_those_of_an_evaluation(method: str, tiny_pets: Path, tmp_path: Path) -> None:
     side = 48 if method == "native" else SIDE  # some photos are larger, some smaller
     trained = save_checkpoint(tmp_path / "last.ckpt", presize=Presize(side, method))
-    data = PetsDataModule(
+    data = ImageDataModule(
         ImageFolder(tiny_pets), RegexLabeller(), SplitRule(), BatchTransform(size=SIZE), presize=Presize(side, method),
         batch_size=4, num_workers=0,
     )  # fmt: skip
     loader = data.loader("valid")
-    evaluated = infer(trained, loader, data.batch_transform.evaluate, data.items.files, BREEDS)
+    evaluated = infer(trained, loader, data.batch_transform.evaluate, data.table.files, BREEDS)
     predictions = Predictor.load(tmp_path / "last.ckpt", batch_size=4)([tiny_pets / file for file in evaluated.files])
     assert np.array_equal(probabilities(predictions), evaluated.probabilities)
     assert [prediction.label for prediction in predictions] == [BREEDS[i] for i in evaluated.predicted]
@@ -140,11 +140,11 @@ def test_top_k(exported: Path, photos: list[Path]) -> None:
 
 def test_below_the_threshold_it_is_none_of_the_classes(tmp_path: Path, photos: list[Path]) -> None:
     save_checkpoint(tmp_path / "last.ckpt", loss=OneVsRest())
-    bundle = read_bundle(tmp_path / "last.ckpt")
-    highest = Predictor(bundle)(photos[0]).probability
+    artifact = read_artifact(tmp_path / "last.ckpt")
+    highest = Predictor(artifact)(photos[0]).probability
     for threshold, accepted in ((highest, True), (highest + 1e-4, False)):
-        description = dataclasses.replace(bundle.description, threshold=threshold)
-        prediction = Predictor(bundle._replace(description=description))(photos[0])
+        metadata = dataclasses.replace(artifact.metadata, threshold=threshold)
+        prediction = Predictor(artifact._replace(metadata=metadata))(photos[0])
         assert prediction.accepted is accepted
         assert str(prediction).startswith("none of the classes (") is not accepted
 

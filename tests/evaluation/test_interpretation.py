@@ -16,7 +16,7 @@ from pets.evaluation.interpretation import (
     normalise_rows,
     top_losses,
 )
-from pets.evaluation.tables import write_csv
+from pets.files import write_csv
 
 MATRIX = np.array([[5, 2, 0, 1], [3, 4, 2, 0], [0, 2, 6, 0], [0, 0, 0, 0]])
 NAMES = ["a", "b", "c", "d"]

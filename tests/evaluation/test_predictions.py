@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pets.data.batch import N_DRAWS, Batch
+from pets.data.batch import N_UNIFORMS, Batch
 from pets.evaluation.predictions import Predictions, evaluating, infer
 
 FILES = np.array([f"{number}.jpg" for number in range(10)])
@@ -20,7 +20,7 @@ def batch(indices: list[int], padding: list[bool]) -> Batch:
     images = torch.stack([torch.full((3, 8, 8), 20 * index, dtype=torch.uint8) for index in indices])
     n = len(indices)
     return Batch(
-        images, torch.tensor(indices) % 3, torch.tensor(indices), torch.full((n,), 8.0), torch.zeros(n, N_DRAWS),
+        images, torch.tensor(indices) % 3, torch.tensor(indices), torch.full((n,), 8.0), torch.zeros(n, N_UNIFORMS),
         torch.tensor(padding),
     )  # fmt: skip
 
@@ -126,7 +126,7 @@ import torch
 import torch.distributed as dist
 
 from pets.data.batch import Batch
-from pets.data.sampler import PositionSampler
+from pets.data.sampler import SeededSampler
 from pets.evaluation.predictions import infer
 from pets.model.losses import CrossEntropy
 
@@ -136,7 +136,7 @@ net = torch.nn.Linear(1, 2)
 net.classes, net.loss = ("x", "y"), CrossEntropy()
 loader = [
     Batch(torch.ones(1, 1), torch.tensor([0]), torch.tensor([index]), *torch.zeros(2, 1), torch.tensor([padding]))
-    for _, index, padding in PositionSampler(7, seed=0, shuffle=False, rank=rank, world_size=2)
+    for _, index, padding in SeededSampler(7, seed=0, shuffle=False, rank=rank, world_size=2)
 ]
 print(infer(net, loader, lambda batch: batch, np.array(list("abcdefg")), net.classes).files.tolist())
 dist.destroy_process_group()

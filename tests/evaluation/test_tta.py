@@ -6,18 +6,18 @@ import pytest
 import torch
 
 from pets.augment.batch import BatchTransform
-from pets.data.datamodule import PetsDataModule
-from pets.data.files import ImageFolder
+from pets.data.datamodule import ImageDataModule
 from pets.data.labels import RegexLabeller
 from pets.data.presize import Presize
+from pets.data.sources.folder import ImageFolder
 from pets.data.splits import SplitRule
 from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import infer
 from pets.evaluation.tta import blend, compare, tta
 
 
-def make_data(root: Path, **options) -> PetsDataModule:
-    return PetsDataModule(
+def make_data(root: Path, **options) -> ImageDataModule:
+    return ImageDataModule(
         ImageFolder(root),
         RegexLabeller(),
         SplitRule(method="stratified", valid_pct=0.5),
@@ -69,7 +69,7 @@ def test_tta_depends_on_the_seed_alone(tiny_pets: Path, pets_classifier: torch.n
     def run(**options) -> tuple[np.ndarray, np.ndarray]:
         data = make_data(tiny_pets, **options)
         transform = data.batch_transform.evaluate
-        plain = infer(pets_classifier, data.loader("valid"), transform, data.items.files, data.vocab.classes)
+        plain = infer(pets_classifier, data.loader("valid"), transform, data.table.files, data.vocab.classes)
         return plain.probabilities, tta(pets_classifier, data, "valid", plain, n=2).probabilities
 
     plain, blended = run()
@@ -82,7 +82,7 @@ def test_tta_depends_on_the_seed_alone(tiny_pets: Path, pets_classifier: torch.n
 
 def test_each_pass_draws_anew_and_none_repeats_training(tiny_pets: Path, pets_classifier: torch.nn.Module) -> None:
     data = make_data(tiny_pets)
-    files, classes = data.items.files, data.vocab.classes
+    files, classes = data.table.files, data.vocab.classes
     plain = infer(pets_classifier, data.loader("valid"), data.batch_transform.evaluate, files, classes)
     one, two = (tta(pets_classifier, data, "valid", plain, n=n, beta=0.0).probabilities for n in (1, 2))
     second = 2 * two - one

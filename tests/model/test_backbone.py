@@ -7,7 +7,8 @@ import torch
 import torchvision
 from torchvision.models import ResNet18_Weights
 
-from pets.model.backbone import RESNETS, build_backbone
+from pets.model.library import build_backbone
+from pets.model.resnet import RESNETS
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,8 @@ def test_statistics_are_imagenets_with_and_without_weights() -> None:
 def test_unknown_names_say_what_is_allowed() -> None:
     with pytest.raises(ValueError, match=r"model\.arch='resnet35': must be one of resnet18"):
         build_backbone("resnet35", weights=None)
-    with pytest.raises(ValueError, match=r"model\.source='keras'"):
-        build_backbone("resnet18", weights=None, source="keras")
+    with pytest.raises(ValueError, match=r"model\.library='keras'"):
+        build_backbone("resnet18", weights=None, library="keras")
     for weights in ("IMAGENET1K_V3", "DEFAULT"):
         with pytest.raises(FileNotFoundError, match=rf"model\.weights='{weights}'.*IMAGENET1K_V1, IMAGENET1K_V2, the"):
             build_backbone("resnet50", weights=weights)

@@ -15,7 +15,7 @@ def saved(tmp_path: Path) -> tuple[Path, Network]:
     """A run folder whose last.ckpt holds a small classifier."""
     torch.manual_seed(0)
     network = Classifier("resnet18", classes=("a", "b"), weights=None, head={"kind": "linear"}).eval()
-    content = {"state_dict": network.state_dict(), "pets": network.spec(), "PetsDataModule": {"size": 32}}
+    content = {"state_dict": network.state_dict(), "pets": network.spec(), "ImageDataModule": {"size": 32}}
     (tmp_path / "checkpoints").mkdir()
     torch.save(content, tmp_path / "checkpoints" / "last.ckpt")
     return tmp_path, network

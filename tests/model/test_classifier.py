@@ -10,9 +10,9 @@ from torch import Tensor
 
 from pets.data.batch import Batch
 from pets.model.classifier import Classifier
+from pets.model.layer_groups import norm_layers
 from pets.model.losses import CrossEntropy, OneVsRest
 from pets.model.network import Network
-from pets.model.optimizer import norm_layers
 
 CLASSES = ["a", "b", "c"]
 
@@ -30,7 +30,7 @@ def make_batch(size: int = 4, seed: int = 0, padded: int = 0, images: Tensor | N
         targets=torch.randint(3, (size,), generator=generator),
         indices=torch.arange(size) + size * seed,
         sides=torch.full((size,), 32.0),
-        draws=torch.zeros(size, 24),
+        uniforms=torch.zeros(size, 24),
         padding=padding,
     )
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pets.model.closed_form import best_factor, discriminant, discriminant_head
+from pets.model.closed_form import discriminant, discriminant_head, inverse_temperature
 
 
 def clouds(n: int = 60, n_features: int = 20, n_classes: int = 4, distance: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -54,7 +54,7 @@ def test_the_head_is_the_discriminant_as_sure_as_new_items_show() -> None:
     factor = head[0] / sure[0]
     torch.testing.assert_close(factor, factor[:1, :1].expand_as(factor))
     logits = F.linear(features[new].double(), *head)
-    best = best_factor(logits, targets[new])
+    best = inverse_temperature(logits, targets[new])
     assert 0.5 < best < 2  # little is gained by another factor, although the raw one is off by more
     assert factor[0, 0] < 0.5
 
@@ -63,7 +63,7 @@ def test_the_best_factor_is_that_of_a_known_model() -> None:
     generator = torch.Generator().manual_seed(1)
     logits = 0.5 * torch.randn(20_000, 5, generator=generator, dtype=torch.float64)
     targets = torch.multinomial((3 * logits).softmax(1), 1, generator=generator).flatten()
-    assert best_factor(logits, targets) == pytest.approx(3, rel=0.1)
+    assert inverse_temperature(logits, targets) == pytest.approx(3, rel=0.1)
 
 
 def test_it_stays_finite_where_nothing_is_misjudged() -> None:

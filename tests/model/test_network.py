@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from pets.model.head import HEAD_DEFAULTS
+from pets.model.layer_groups import layer_groups, norm_layers
 from pets.model.losses import OneVsRest
 from pets.model.network import Network
-from pets.model.optimizer import layer_groups, norm_layers
 
 CLASSES = ["Birman", "pug", "beagle"]
 
@@ -159,7 +159,7 @@ def test_a_network_is_rebuilt_from_its_spec_and_state_dict() -> None:
         ({"version": 2}, "version 2: this release reads version 1"),
         ({"arch": "os.system"}, r"model\.arch='os\.system'"),
         ({"arch": ["resnet18"]}, r"model\.arch="),
-        ({"source": "hf-hub"}, r"model\.source='hf-hub'"),
+        ({"source": "hf-hub"}, r"model\.library='hf-hub'"),
         ({"head": {"_target_": "os.system"}}, r"model\.head\._target_: unknown"),
         ({"head": {"hidden": "many"}}, r"model\.head\.hidden='many'"),
         ({"head": 3}, "model spec: "),

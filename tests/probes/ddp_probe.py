@@ -19,7 +19,7 @@ class Probe(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         self.seen["seeds"].append(torch.initial_seed())
-        self.seen["draws"].append(batch.draws.clone())
+        self.seen["draws"].append(batch.uniforms.clone())
         self.seen["train"] += batch.indices.tolist()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:

@@ -109,7 +109,7 @@ def test_jobs_and_their_workers_share_the_cores(n_cores: int, n_jobs: int, worke
 
 
 def test_jobs_at_once_are_counted_as_joblib_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pets.cores.available", lambda: 8)
+    monkeypatch.setattr("pets.machine.available_cores", lambda: 8)
     counts = [jobs.jobs_at_once(OmegaConf.create({"n_jobs": n})) for n in (3, -1, -2, -100)]
     assert counts == [3, 8, 7, 1]
     assert jobs.jobs_at_once(OmegaConf.create({"_target_": "basic"})) == 1
@@ -119,7 +119,7 @@ def test_jobs_at_once_are_counted_as_joblib_counts_them(monkeypatch: pytest.Monk
 def test_workers_are_chosen_for_the_person_who_has_not(
     chosen: str, expected: int, composed: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pets.cores.available", lambda: 8)
+    monkeypatch.setattr("pets.machine.available_cores", lambda: 8)
     cfg = composed(f"data.num_workers={chosen}", "+hydra.launcher.n_jobs=2")
     seen = []
     jobs.run(cfg, lambda cfg: seen.append(cfg.data.num_workers) or 0.1)

@@ -60,7 +60,7 @@ def test_too_many_processes_are_a_warning(n_cores: int, n_jobs: int, workers: in
 def test_the_warning_is_given_before_the_sweep(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pets.cores.available", lambda: 2)
+    monkeypatch.setattr("pets.machine.available_cores", lambda: 2)
     config = sweep(tmp_path)
     config.hydra.launcher.n_jobs = 2
     Leaderboard().on_multirun_start(config)

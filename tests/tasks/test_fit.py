@@ -45,7 +45,7 @@ def test_the_run_folder_is_complete(run: tuple[Path, float]) -> None:
 def test_checkpoints_hold_plain_values(run: tuple[Path, float]) -> None:
     checkpoint = torch.load(run[0] / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["pets"]["classes"] == ["Birman", "great_pyrenees", "pug"]
-    assert checkpoint["PetsDataModule"]["presize"] == {"size": 40, "method": "crop", "interpolation": "bicubic"}
+    assert checkpoint["ImageDataModule"]["presize"] == {"size": 40, "method": "crop", "interpolation": "bicubic"}
 
 
 def test_tensorboard_has_one_run_with_every_curve(events: EventAccumulator, run: tuple[Path, float]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from pets.data.files import CACHE_FOLDER
+from pets.data.sources.folder import CACHE_FOLDER
 from pets.model.checkpoint import read_checkpoint
 from pets.tasks import check, evaluate, fit, inspect
 

@@ -13,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from pets import cli
 from pets.augment.batch import BatchTransform
-from pets.data.datamodule import PetsDataModule
-from pets.data.files import ImageFolder
+from pets.data.datamodule import ImageDataModule
 from pets.data.labels import RegexLabeller
 from pets.data.presize import Presize
+from pets.data.sources.folder import ImageFolder
 from pets.data.splits import SplitRule
 
 
@@ -47,17 +47,17 @@ def cage(tiny_pets: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def load(cage: Path) -> Callable[..., PetsDataModule]:
+def load(cage: Path) -> Callable[..., ImageDataModule]:
     """A function that goes the whole way of `cage`, from the listing to augmented batches.
 
     It returns the data module, raises what a run would raise, and asserts that every item was met once and that no
     file was changed, whichever way it ended.
     """
 
-    def whole_way(source: object = None, labeller: object = None, **options: object) -> PetsDataModule:
+    def whole_way(source: object = None, labeller: object = None, **options: object) -> ImageDataModule:
         before = fingerprint(cage)
         try:
-            data = PetsDataModule(
+            data = ImageDataModule(
                 source or ImageFolder(cage),
                 labeller or RegexLabeller(r"(?s)(.+)_[^_]*$"),
                 SplitRule("stratified", valid_pct=0.3, seed=0),
@@ -70,7 +70,7 @@ def load(cage: Path) -> Callable[..., PetsDataModule]:
             data.prepare_data()
             data.setup()
             met = [item for part in ("train", "valid") for item in _meet(data, part)]
-            assert sorted(met) == list(range(len(data.items)))
+            assert sorted(met) == list(range(len(data.table)))
             return data
         finally:
             assert fingerprint(cage) == before
@@ -78,7 +78,7 @@ def load(cage: Path) -> Callable[..., PetsDataModule]:
     return whole_way
 
 
-def _meet(data: PetsDataModule, part: str) -> list[int]:
+def _meet(data: ImageDataModule, part: str) -> list[int]:
     """Load a part as training or validation would; return its items."""
     items = []
     for batch in data.loader(part, training=part == "train", shuffle=part == "train"):

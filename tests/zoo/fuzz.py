@@ -70,17 +70,17 @@ def images(folder: Path) -> tuple[list[bytes], Reader]:
 def table(folder: Path) -> tuple[list[bytes], Reader]:
     from test_zoo_tables import FILES, GOOD
 
-    from pets.data.table import Table
+    from pets.data.sources.table import CsvTable
 
     for name in FILES:
         (folder / name).touch()
-    return list(GOOD.values()), lambda path: Table(path).listing()
+    return list(GOOD.values()), lambda path: CsvTable(path).listing()
 
 
 def exclude(folder: Path) -> tuple[list[bytes], Reader]:
     from test_zoo_tables import FILES, GOOD
 
-    from pets.data.corrections import read_excluded
+    from pets.data.image_table import read_excluded
 
     return list(GOOD.values()), lambda path: read_excluded(path, FILES)
 
@@ -95,12 +95,12 @@ def splits(folder: Path) -> tuple[list[bytes], Reader]:
 
 def model(folder: Path) -> tuple[list[bytes], Reader]:
     from pets.data.presize import Presize
-    from pets.deploy.description import Description, read_description, write_description
+    from pets.deploy.metadata import Metadata, read_metadata, write_metadata
     from pets.model.network import Network
 
     network = Network("resnet18", classes=["cat", "dog"], weights=None)
-    write_description(Description(network.spec(), Presize(460), 224, 0.5), folder)
-    return [(folder / "model.json").read_bytes()], lambda path: read_description(path.parent)
+    write_metadata(Metadata(network.spec(), Presize(460), 224, 0.5), folder)
+    return [(folder / "model.json").read_bytes()], lambda path: read_metadata(path.parent)
 
 
 def weights(folder: Path) -> tuple[list[bytes], Reader]:
@@ -117,7 +117,7 @@ def checkpoint(folder: Path) -> tuple[list[bytes], Reader]:
 
     from pets.model.checkpoint import read_checkpoint
 
-    content = {"state_dict": {"weight": torch.ones(2, 3)}, "pets": {"classes": ["a", "b"]}, "PetsDataModule": {}}
+    content = {"state_dict": {"weight": torch.ones(2, 3)}, "pets": {"classes": ["a", "b"]}, "ImageDataModule": {}}
     seeds = []
     for zipped in (True, False):
         torch.save(content, folder / "seed", _use_new_zipfile_serialization=zipped)

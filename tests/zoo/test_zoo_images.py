@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pets.data.datamodule import PetsDataModule
+from pets.data.datamodule import ImageDataModule
 from pets.data.images import open_image
 
-Load = Callable[..., PetsDataModule]
+Load = Callable[..., ImageDataModule]
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8))
 FRAMES = {"save_all": True, "append_images": [PHOTO.rotate(180)]}
@@ -134,7 +134,7 @@ def test_an_odd_image_is_loaded(kind: str, on_error: str, cage: Path, load: Load
         (cage / f"odd_{n}.jpg").write_bytes(GOOD[kind])
     data = load(on_error=on_error)
     assert list(data.vocab) == ["Birman", "great_pyrenees", "odd", "pug"]
-    assert (len(data.items), data.left_out) == (8, {})
+    assert (len(data.table), data.left_out) == (8, {})
     with Image.open(io.BytesIO(GOOD[kind])) as image:
         turned = image.getexif().get(0x0112, 1) > 4
         assert open_image(GOOD[kind]).shape[1:] == (image.size if turned else image.size[::-1])
@@ -145,7 +145,7 @@ def test_a_broken_image_is_named_or_left_out(kind: str, cage: Path, load: Load) 
     (cage / "pug_bad.jpg").write_bytes(BROKEN[kind])
     refused(load, "pug_bad.jpg")
     data = load(on_error="skip")
-    assert len(data.items) == 6
+    assert len(data.table) == 6
     assert list(data.left_out) == ["pug_bad.jpg"]
     assert len(data.left_out["pug_bad.jpg"].splitlines()) == 1
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pets.data.datamodule import PetsDataModule
+from pets.data.datamodule import ImageDataModule
 from pets.data.splits import read_manifest
 
-Load = Callable[..., PetsDataModule]
+Load = Callable[..., ImageDataModule]
 NAMES = {
     "spaces": "  two  spaces _1.jpg",
     "single quote": "cat's_1.jpg",
@@ -52,7 +52,7 @@ def put(cage: Path, name: str, content: bytes) -> None:
 def test_an_odd_name_is_loaded_and_recorded(kind: str, cage: Path, load: Load, tmp_path: Path) -> None:
     put(cage, NAMES[kind], (cage / "pug_0.jpg").read_bytes())
     data = load(classes=None, labeller=lambda files: ["pug" for _ in files])
-    assert NAMES[kind] in data.items.files
+    assert NAMES[kind] in data.table.files
     data.write_manifest(tmp_path / "splits.json")
     manifest = read_manifest(tmp_path / "splits.json")
     assert NAMES[kind] in manifest.parts["train"] + manifest.parts["valid"]

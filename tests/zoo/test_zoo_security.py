@@ -13,10 +13,10 @@ import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from pets import resume, run_folder
 from pets.evaluation.predictions import Predictions
 from pets.model.network import Network
 from pets.model.weights import read_state_dict
+from pets.runs import resume, run_folder
 
 CANARY = "canary"
 
@@ -52,7 +52,7 @@ def checkpoint(**changes: object) -> dict[str, object]:
         "size": 32,
         "interpolation": "bilinear, antialiased",
     }
-    return {"pets": spec(), "state_dict": {}, "PetsDataModule": data, "global_step": 1, "epoch": 0} | changes
+    return {"pets": spec(), "state_dict": {}, "ImageDataModule": data, "global_step": 1, "epoch": 0} | changes
 
 
 CHECKPOINTS: dict[str, object] = {

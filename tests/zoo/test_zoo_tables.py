@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pets.data.datamodule import PetsDataModule
+from pets.data.datamodule import ImageDataModule
 from pets.data.labels import RegexLabeller, TableLabeller
-from pets.data.table import Table
+from pets.data.sources.table import CsvTable
 
-Load = Callable[..., PetsDataModule]
+Load = Callable[..., ImageDataModule]
 FILES = [f"{breed}_{n}.jpg" for breed in ("Birman", "great_pyrenees", "pug") for n in range(2)]
 ROWS = [[file, file.rpartition("_")[0]] for file in FILES]
 
@@ -63,15 +63,15 @@ BAD: dict[str, tuple[bytes, str]] = {
 
 def table(cage: Path, content: bytes) -> dict[str, object]:
     (cage / "labels.csv").write_bytes(content)
-    source = Table(cage / "labels.csv")
+    source = CsvTable(cage / "labels.csv")
     return {"source": source, "labeller": TableLabeller(source)}
 
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_an_odd_table_is_read(kind: str, cage: Path, load: Load) -> None:
     data = load(**table(cage, GOOD[kind]))
-    labels = [data.vocab[target] for target in data.items.targets]
-    assert sorted([file, label] for file, label in zip(data.items.files, labels, strict=True)) == sorted(ROWS)
+    labels = [data.vocab[target] for target in data.table.targets]
+    assert sorted([file, label] for file, label in zip(data.table.files, labels, strict=True)) == sorted(ROWS)
 
 
 @pytest.mark.parametrize("kind", BAD)

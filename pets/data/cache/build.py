@@ -1,0 +1,157 @@
+"""`data.cache`: images resized once for all epochs, or for all runs, so that none is decoded twice."""
+
+import hashlib
+import logging
+import os
+import shutil
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import PIL
+import torch
+import torchvision
+from filelock import FileLock
+
+from pets.data.cache.resized import SIDES, ResizedImages, in_threads, offsets_of, resized_image, shapes_of
+from pets.data.image_table import ImageTable
+from pets.data.images import read_bytes
+from pets.data.presize import Presize
+from pets.data.sources.folder import CACHE_FOLDER
+
+CACHES = ("none", "ram", "disk")
+FORMAT = 1
+"""Of the file: pixels, shapes, digest."""
+DIGEST = 32
+
+_log = logging.getLogger(__name__)
+
+
+def build_cache(kind: str, table: ImageTable, presize: Presize, show_progress: bool = False) -> ResizedImages | None:
+    """Resize all images, or find them on the disk, and say so in one line.
+
+    Args:
+        kind: `none`; `ram`: in the memory of this process, so that several on a machine decode and hold them each;
+            `disk`: in a file below the root of the images, which one process writes and all map.
+        items: The images.
+        presize: What resizes them.
+        show_progress: Whether to show a bar, if on a terminal.
+
+    Raises:
+        SampleError: An image cannot be loaded.
+        ValueError: The folder of the cache cannot be written to, or there is too little room in it.
+    """
+    if kind == "none":
+        return None
+    started = time.perf_counter()
+    if kind == "ram":
+        images, reused = _in_ram(table, presize, show_progress), False
+    else:
+        images, reused = _on_disk(table, presize, show_progress)
+    how = "reused" if reused else f"built in {time.perf_counter() - started:.1f} s"
+    _log.info("cache: %s images, %s MB, %s", f"{len(images):,}", f"{images.offsets[-1] / 1e6:,.0f}", how)
+    return images
+
+
+def _in_ram(table: ImageTable, presize: Presize, show_progress: bool) -> ResizedImages:
+    shapes = shapes_of(table, presize)
+    images = ResizedImages(shapes, torch.empty(int(offsets_of(shapes)[-1]), dtype=torch.uint8))
+
+    def store(index: int) -> None:
+        images[index].copy_(resized_image(table, presize, index, shapes[index]))
+
+    in_threads(store, len(table), show_progress)
+    return images
+
+
+def _on_disk(table: ImageTable, presize: Presize, show_progress: bool) -> tuple[ResizedImages, bool]:
+    """Return the images, and whether their file was there already."""
+    folder = table.root / CACHE_FOLDER
+    path = folder / f"{_key(table, presize)}.bin"
+    try:
+        if images := _read(path, len(table)):
+            return images, True
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / ".lock"):
+            if images := _read(path, len(table)):  # another run has written it in the meantime
+                return images, True
+            if path.exists():
+                _log.warning("cache: %s is damaged and built anew", path)
+            shapes = shapes_of(table, presize)
+            _write(path, shapes, table, presize, show_progress)
+            return ResizedImages.mapped(shapes, path), False
+    except OSError as error:
+        raise ValueError(
+            f"data.cache=disk: {folder} cannot be used: {error.strerror or error}; data.cache=ram keeps the images in "
+            "memory, and data.root= can name a folder that can be written to"
+        ) from error
+
+
+def _write(path: Path, shapes: np.ndarray, table: ImageTable, presize: Presize, show_progress: bool) -> None:
+    """Write the file under another name, and give it its own once it is whole."""
+    offsets = offsets_of(shapes)
+    needed, free = offsets[-1] + shapes.nbytes + DIGEST, shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise OSError(f"it needs {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free")
+    digests = np.empty((len(shapes), DIGEST), np.uint8)
+    turn = threading.Lock()
+    partial = path.with_name(".partial")  # a fixed name, under the lock: what a killed run left behind goes now
+    try:
+        with open(partial, "wb") as file:
+
+            def store(index: int) -> None:
+                pixels = resized_image(table, presize, index, shapes[index]).permute(1, 2, 0).numpy()
+                digests[index] = _digest(pixels)
+                with turn:
+                    file.seek(offsets[index])
+                    file.write(pixels.data)
+
+            in_threads(store, len(table), show_progress)
+            file.seek(offsets[-1])
+            file.write(shapes.data)
+            file.write(_digest(shapes, digests).data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read(path: Path, n: int) -> ResizedImages | None:
+    """Map the file of n images; None if there is none, or if a byte of it is not what was written."""
+    if not path.is_file():
+        return None
+    tail = SIDES.itemsize * 2 * n + DIGEST
+    size = path.stat().st_size
+    if size < tail:
+        return None
+    with open(path, "rb") as file:
+        file.seek(size - tail)
+        shapes = np.frombuffer(file.read(tail - DIGEST), SIDES).reshape(n, 2)
+        written = file.read()
+    if (shapes < 1).any() or offsets_of(shapes)[-1] != size - tail:
+        return None
+    images = ResizedImages.mapped(shapes, path)
+    digests = in_threads(lambda index: _digest(images[index].permute(1, 2, 0).numpy()), n)
+    return images if _digest(shapes, np.stack(digests)).tobytes() == written else None
+
+
+def _key(table: ImageTable, presize: Presize) -> str:
+    """Return what names a cache: the contents of its files, how they are resized, and which releases decode them."""
+    settings = (FORMAT, asdict(presize), torch.__version__, torchvision.__version__, PIL.__version__)
+
+    def content(path: Path) -> np.ndarray:
+        return _digest(np.frombuffer(read_bytes(path)[1], np.uint8))
+
+    contents = in_threads(lambda index: table.load(index, content), len(table))
+    return hashlib.blake2b(repr(settings).encode() + np.stack(contents).tobytes(), digest_size=16).hexdigest()
+
+
+def _digest(*arrays: np.ndarray) -> np.ndarray:
+    """Return uint8 (DIGEST,) of the bytes of arrays."""
+    digest = hashlib.blake2b(digest_size=DIGEST)
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return np.frombuffer(digest.digest(), np.uint8)

@@ -1,0 +1,1 @@
+"""The embedded demo set and its painters."""

@@ -1,0 +1,73 @@
+"""The machine: cores to share, the precision that `auto` stands for, and what a run changes and puts back."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+MAX_WORKERS = 8
+"""Workers of a loader when `data.num_workers` is null."""
+NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+"""CPU capabilities, as torch names them, that multiply bfloat16 in hardware."""
+VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")
+"""What Lightning sets in the environment for seeds and determinism."""
+
+
+def available_cores() -> int:
+    """Return the number of cores this process may use, which a scheduler may have made smaller than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers(processes: int) -> int:
+    """Return how many loader workers each of `processes` training processes on this machine gets."""
+    return min(MAX_WORKERS, max(1, available_cores() // processes))
+
+
+def on_cpu(accelerator: str) -> bool:
+    """Whether a Trainer with this `accelerator` would train on the CPU."""
+    import torch
+
+    return accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
+
+
+def resolve_precision(precision: str, accelerator: str) -> str:
+    """Return the precision that `auto` stands for on this machine, and any other unchanged.
+
+    `auto` is bf16-mixed where products of bfloat16 are native (CUDA from Ampere on, CPUs with avx512_bf16 or AMX), else
+    32-true: emulated bfloat16 is slower than float32, and float16 needs a loss scale that a short run may not find.
+    """
+    if precision != "auto":
+        return precision
+    import torch
+
+    if on_cpu(accelerator):
+        capabilities = torch.cpu.get_capabilities()
+        native = any(capabilities.get(name, False) for name in NATIVE_BF16)
+    else:
+        native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if native else "32-true"
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Restore torch's global switches, the environment and the warning filters: a sweep runs many in one process."""
+    import torch
+
+    deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cudnn
+    switches = cudnn.benchmark, cudnn.deterministic
+    matmul, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    variables = {name: os.environ.get(name) for name in VARIABLES}
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
+        cudnn.benchmark, cudnn.deterministic = switches
+        torch.set_float32_matmul_precision(matmul)
+        torch.set_num_threads(threads)
+        for name, value in variables.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,124 @@
+"""Named layer groups of a network: what the optimizer, the schedule and freezing speak of."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from torch import nn
+
+from pets.model.backbone import Backbone
+from pets.schedule.recipe import GROUPS
+
+NORMS = (
+    nn.modules.batchnorm._BatchNorm,
+    nn.modules.instancenorm._InstanceNorm,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
+
+
+class Layered(Protocol):
+    """A module whose parameters are those of a backbone and a head."""
+
+    @property
+    def backbone(self) -> Backbone: ...
+    @property
+    def head(self) -> nn.Module: ...
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+
+
+def layer_groups(network: Layered) -> dict[str, list[nn.Parameter]]:
+    """Partition the parameters by layer and weight decay: "early/decay", "early/no_decay", ..., "head/no_decay".
+
+    Vectors, that is all biases and the scales and shifts of norms, are not decayed, as in fastai. Membership goes by
+    identity, whatever the values. A part without parameters, such as the decay of a head of vectors only, is left
+    out; a layer without any is an error.
+
+    Raises:
+        ValueError: A layer is empty, or a parameter belongs to none.
+    """
+    groups: dict[str, list[nn.Parameter]] = {
+        f"{layer}/{part}": [] for layer in GROUPS for part in ("decay", "no_decay")
+    }
+
+    def add(layer: str, parameter: nn.Parameter) -> None:
+        groups[f"{layer}/{'decay' if parameter.ndim > 1 else 'no_decay'}"].append(parameter)
+
+    for name, parameter in network.backbone.named_parameters():
+        add(network.backbone.group_of(name), parameter)
+    for parameter in network.head.parameters():
+        add("head", parameter)
+    for layer in GROUPS:
+        if not groups[f"{layer}/decay"] and not groups[f"{layer}/no_decay"]:
+            raise ValueError(f"layer group {layer!r} of {network.backbone.arch} has no parameters")
+    grouped = {id(parameter) for members in groups.values() for parameter in members}
+    for name, parameter in network.named_parameters():
+        if id(parameter) not in grouped:
+            raise ValueError(f"parameter {name!r} belongs to no layer group: it is outside backbone and head")
+    return {name: members for name, members in groups.items() if members}
+
+
+def param_groups(network: Layered) -> list[dict[str, Any]]:
+    """Return the layer groups in the form an optimizer takes: `name`, `params`, and weight decay 0 where none is due.
+
+    All parameters are in it, frozen or not, so that freezing never changes the groups.
+    """
+    return [
+        {"name": name, "params": members} | ({"weight_decay": 0.0} if name.endswith("/no_decay") else {})
+        for name, members in layer_groups(network).items()
+    ]
+
+
+def norm_layers(backbone: Backbone, layers: Collection[str] = GROUPS) -> Iterator[nn.Module]:
+    """Yield the normalisation modules of some layer groups of a backbone; those without parameters belong to none."""
+    for name, module in backbone.named_modules():
+        if isinstance(module, NORMS):
+            own = next((key for key, _ in module.named_parameters(recurse=False)), None)
+            if own is not None and backbone.group_of(f"{name}.{own}") in layers:
+                yield module
+
+
+def set_trainable(network: Layered, frozen: Collection[str], *, keep_norms: bool) -> None:
+    """Let only the parameters outside the frozen layers learn, and with `keep_norms` the norms inside them too."""
+    kept = norm_layers(network.backbone, frozen) if keep_norms else ()
+    exempt = {id(parameter) for norm in kept for parameter in norm.parameters()}
+    for name, members in layer_groups(network).items():
+        layer = name.split("/")[0]
+        for parameter in members:
+            parameter.requires_grad_(layer not in frozen or id(parameter) in exempt)
+            if not parameter.requires_grad:
+                # A stale gradient would go on moving the weights: optimizers skip only those that are None.
+                parameter.grad = None
+
+
+class GroupRow(NamedTuple):
+    """One parameter group: its name, its number of parameters, how many of them are trainable, its learning rate."""
+
+    group: str
+    parameters: int
+    trainable: int
+    lr: float | None
+
+
+def group_table(groups: Iterable[Mapping[str, Any]]) -> list[GroupRow]:
+    """Count the parameters of `optimizer.param_groups`, or of `param_groups(...)`, which has no rates yet."""
+    return [
+        GroupRow(
+            group=group["name"],
+            parameters=sum(parameter.numel() for parameter in group["params"]),
+            trainable=sum(parameter.numel() for parameter in group["params"] if parameter.requires_grad),
+            lr=group.get("lr"),
+        )
+        for group in groups
+    ]
+
+
+def format_group_table(rows: Iterable[GroupRow]) -> str:
+    """Lay the rows out as text, with a total."""
+    rows = list(rows)
+    lines = [f"{'group':<16}{'parameters':>12}{'trainable':>12}{'lr':>10}"]
+    for row in rows:
+        lr = "-" if row.lr is None else f"{row.lr:.2e}"
+        lines.append(f"{row.group:<16}{row.parameters:>12,}{row.trainable:>12,}{lr:>10}")
+    lines.append(f"{'total':<16}{sum(r.parameters for r in rows):>12,}{sum(r.trainable for r in rows):>12,}")
+    return "\n".join(lines)

@@ -1,0 +1,34 @@
+import pytest
+
+from pets.evaluation.threshold import threshold_for_precision
+
+
+def one_vs_rest(make_predictions, rows: list[tuple[float, bool]]):
+    """Predictions of class 0 with a confidence each, right or wrong."""
+    return make_predictions([[p, 0.0] for p, _ in rows], [0 if right else 1 for _, right in rows])
+
+
+def test_threshold_is_the_lowest_that_reaches_the_precision(make_predictions) -> None:
+    rows = [(0.9, True), (0.8, False), (0.7, True), (0.6, True), (0.5, True), (0.4, False), (0.3, False)]
+    made = one_vs_rest(make_predictions, rows)
+    threshold = threshold_for_precision(made, 0.8)
+    assert threshold.value == pytest.approx(0.5)
+    assert threshold.precision.value == pytest.approx(0.8)
+    assert threshold.precision.low < 0.8 < threshold.precision.high
+    assert threshold.coverage == pytest.approx(5 / 7)
+    accepted = made.confidence >= threshold.value
+    assert made.correct[accepted].mean() == pytest.approx(0.8)
+    assert threshold_for_precision(made, 1.0).value == pytest.approx(0.9)
+
+
+def test_equal_confidences_are_accepted_together(make_predictions) -> None:
+    made = one_vs_rest(make_predictions, [(0.9, True), (0.8, True), (0.8, False), (0.1, True)])
+    assert threshold_for_precision(made, 0.9).value == pytest.approx(0.9)
+
+
+def test_unreachable_precision_names_the_best(make_predictions) -> None:
+    made = one_vs_rest(make_predictions, [(0.9, False), (0.8, True), (0.7, False)])
+    with pytest.raises(ValueError, match=r"precision 0\.9, the best is 0\.500"):
+        threshold_for_precision(made, 0.9)
+    with pytest.raises(ValueError, match="got 95"):
+        threshold_for_precision(made, 95)

@@ -1,0 +1,85 @@
+"""What `auto` stands for on machines of every kind, and that a run puts back what it changes in its process."""
+
+import os
+import warnings
+
+import pytest
+import torch
+from lightning import Trainer, seed_everything
+
+from pets.machine import isolated, on_cpu, resolve_precision
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_what_was_asked_for_is_kept(precision: str) -> None:
+    assert resolve_precision(precision, "cpu") == precision
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"avx512_bf16": True}, "bf16-mixed"),
+        ({"amx_bf16": True}, "bf16-mixed"),
+        ({"avx2": True, "avx512_bf16": False}, "32-true"),
+        ({}, "32-true"),
+    ],
+)
+def test_auto_is_bfloat16_on_cpus_that_multiply_it(
+    capabilities: dict[str, bool], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert resolve_precision("auto", "cpu") == expected
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_is_bfloat16_on_gpus_that_do_not_emulate_it(
+    native: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
+    assert resolve_precision("auto", "gpu") == expected
+
+
+def test_auto_accelerator_is_the_cpu_where_there_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    assert on_cpu("auto")
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    assert not on_cpu("auto")
+    assert not on_cpu("gpu")
+
+
+def switches() -> dict[str, object]:
+    return {
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "warn only": torch.is_deterministic_algorithms_warn_only_enabled(),
+        "benchmark": torch.backends.cudnn.benchmark,
+        "matmul": torch.get_float32_matmul_precision(),
+        "threads": torch.get_num_threads(),
+        "seed": os.environ.get("PL_GLOBAL_SEED"),
+        "cublas": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+        "filters": list(warnings.filters),
+        "show": warnings.showwarning,
+    }
+
+
+def change_everything() -> None:
+    Trainer(accelerator="cpu", deterministic="warn", logger=False, enable_checkpointing=False)
+    torch.backends.cudnn.benchmark = not torch.backends.cudnn.benchmark
+    seed_everything(7, workers=True, verbose=False)
+    torch.set_float32_matmul_precision("medium")
+    torch.set_num_threads(2)
+    warnings.simplefilter("ignore")
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_global_switches_are_put_back(error: type[Exception] | None) -> None:
+    before = switches()
+    try:
+        with isolated():
+            change_everything()
+            assert switches() != before
+            if error:
+                raise error
+    except ValueError:
+        pass
+    assert switches() == before
