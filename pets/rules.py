@@ -108,7 +108,7 @@ RULES: dict[str, Rule] = {
     "model._convert_": TEXT,
     "model.loss": ANYTHING,
     "model.optimizer": ANYTHING,
-    "model.source": one_of("torchvision", "timm"),
+    "model.library": one_of("torchvision", "timm"),
     "model.arch": TEXT,
     "model.weights": TEXT.or_null(),
     "model.head.kind": one_of("concat_pool", "linear"),

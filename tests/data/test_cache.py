@@ -229,7 +229,7 @@ def test_a_damaged_file_is_built_anew(
 
 def test_what_a_killed_run_left_half_written_is_ignored(root: Path) -> None:
     code = (
-        "import os, sys; from pets.data import cache; from tests.data.test_cache import *\n"
+        "import os, sys; from pets.data.cache import build as cache; from tests.data.test_cache import *\n"
         "plain = cache.resized_image\n"
         "def resized_image(items, presize, index, shape):\n"
         "    return os._exit(7) if index == 20 else plain(items, presize, index, shape)\n"

@@ -37,7 +37,7 @@ def test_a_training_sample_is_a_function_of_its_position(items: ImageTable) -> N
     canvas, side = Presize(16)(open_image(items.path(20)), float(draws[0]))
     assert torch.equal(sample.image, canvas)
     assert sample.uniforms.numpy().tobytes() == draws.tobytes()
-    assert (sample.target, sample.item, sample.side.item(), sample.padding) == (items.targets[20], 20, side, False)
+    assert (sample.target, sample.row, sample.side.item(), sample.padding) == (items.targets[20], 20, side, False)
 
 
 def test_the_random_numbers_of_an_image_do_not_depend_on_the_part(items: ImageTable) -> None:

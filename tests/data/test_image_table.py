@@ -30,10 +30,10 @@ def test_skip_leaves_out_what_cannot_be_decoded_and_says_so(pets_copy: Path, tmp
         "pug_99.jpg": "cannot be decoded: Image is incomplete or truncated",
     }
     assert data.left_out == reasons
-    assert len(data.table) == 24
-    assert not set(reasons) & set(data.table.files.tolist())
+    assert len(data) == 24
+    assert not set(reasons) & set(data.files.tolist())
     assert str(data).endswith("; left out: 2")
-    write_manifest(tmp_path / "splits.json", data.table.files.tolist(), data.split, data.left_out)
+    write_manifest(tmp_path / "splits.json", data.files.tolist(), data.split, data.left_out)
     assert read_manifest(tmp_path / "splits.json").left_out == reasons
     again = contents(pets_copy, SplitRule(manifest=tmp_path / "splits.json"), on_error="skip")
     for part, other in zip(data.split, again.split, strict=True):
@@ -53,7 +53,7 @@ def test_excluded_images_and_corrected_labels(tiny_pets: Path, tmp_path: Path) -
     (tmp_path / "new.csv").write_text("file,label\nBirman_0.jpg,pug\n")
     data = contents(tiny_pets, exclude=tmp_path / "out.csv", relabel=tmp_path / "new.csv")
     assert data.left_out == {"pug_1.jpg": "excluded by out.csv", "pug_2.jpg": "excluded by out.csv"}
-    items = data.table
+    items = data
     labels = {file: items.vocab[target] for file, target in zip(items.files, items.targets, strict=True)}
     assert len(labels) == 22
     assert labels["Birman_0.jpg"] == "pug"

@@ -76,12 +76,12 @@ def test_the_global_generators_are_left_alone() -> None:
     method=st.sampled_from(["random", "stratified"]),
     seed=st.integers(0, 99),
 )
-def test_drawn_parts_cover_everything_once(
+def test_random_parts_cover_everything_once(
     targets: list[int], valid_pct: float, test_pct: float, method: str, seed: int
 ) -> None:
     codes = np.array(targets + list(range(6)) * 3)
     n = len(codes)
-    parts = SplitRule(method, valid_pct, test_pct, seed)._draw(codes, 6)
+    parts = SplitRule(method, valid_pct, test_pct, seed)._random(codes, 6)
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(n))
     assert (len(parts.valid), len(parts.test)) == (int(n * valid_pct), int(n * test_pct))
     assert all(part.dtype == np.int64 and np.all(np.diff(part) > 0) for part in parts)

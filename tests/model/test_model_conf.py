@@ -32,6 +32,6 @@ def test_the_model_configurations_differ_only_in_the_backbone(name: str) -> None
     with initialize_config_dir(CONF, version_base="1.3"):
         node, base = (OmegaConf.to_container(compose(f"model/{which}")["model"]) for which in (name, "resnet34"))
     assert node.keys() == base.keys()
-    assert {key for key in node if key not in ("arch", "source", "weights") and node[key] != base[key]} == set()
+    assert {key for key in node if key not in ("arch", "library", "weights") and node[key] != base[key]} == set()
     if name != "timm":
-        assert (node["arch"], node["source"], node["weights"]) == (name, "torchvision", "IMAGENET1K_V1")
+        assert (node["arch"], node["library"], node["weights"]) == (name, "torchvision", "IMAGENET1K_V1")
