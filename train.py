@@ -1,6 +1,7 @@
 """The command line: `python train.py key=value ...`; `python train.py --help` lists what can be said."""
 
 import sys
+from contextlib import ExitStack
 
 import hydra
 from omegaconf import DictConfig
@@ -15,5 +16,6 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.argv = cli.arguments(sys.argv)
-    main()
+    with ExitStack() as held:
+        sys.argv = cli.prepare(sys.argv, held)
+        main()

@@ -23,7 +23,7 @@ def data_module(cfg: DictConfig) -> ImageDataModule:
     settings = OmegaConf.masked_copy(cfg.data, [key for key in cfg.data if key != "root"])
     settings._set_parent(cfg)
     settings._set_key("data")  # errors name it
-    data: ImageDataModule = instantiate(settings)
+    data: ImageDataModule = instantiate(settings, _convert_="all")
     data.prepare_data()
     data.setup()
     log.info(data.summary())
@@ -33,8 +33,14 @@ def data_module(cfg: DictConfig) -> ImageDataModule:
 def classifier(cfg: DictConfig, classes: Iterable[str]) -> Classifier:
     """Return a new classifier; the seed decides the weights of its head."""
     seed_everything(cfg.seed, verbose=False)
-    model: Classifier = instantiate(cfg.model, classes=list(classes))
+    model: Classifier = instantiate(cfg.model, classes=list(classes), _convert_="all")
     return model
+
+
+def epochs(cfg: DictConfig) -> int:
+    """Return the epochs of the recipe."""
+    total: int = instantiate(cfg.recipe, _convert_="all").epochs
+    return total
 
 
 def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: Any) -> Trainer:
@@ -47,12 +53,12 @@ def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: An
         replacements: Arguments of the Trainer that a task decides itself.
     """
     _check_processes(cfg.trainer)
-    settings = {"max_epochs": instantiate(cfg.recipe).epochs, "default_root_dir": cfg.run_dir}
+    settings = {"max_epochs": epochs(cfg), "default_root_dir": cfg.run_dir}
     settings["precision"] = machine.resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator)
     if cfg.trainer.precision == "auto":
         log.info("trainer.precision=auto: %s here", settings["precision"])
     if "callbacks" not in replacements:
-        finder = [instantiate(cfg.lr_finder)] if cfg.lr_finder else []
+        finder = [instantiate(cfg.lr_finder, _convert_="all")] if cfg.lr_finder else []
         settings["callbacks"] = [*_members(cfg.callbacks), *finder]  # the finder starts from the head of HeadInit
     settings["plugins"] = [AtomicCheckpointIO(), *_plugins(cfg)]
     settings["logger"] = [_logger(node, resumed_step) for node in _nodes(cfg.logger)]
@@ -78,7 +84,7 @@ def evaluation(cfg: DictConfig) -> Options:
 
 
 def _members(group: DictConfig) -> list[Any]:
-    return [instantiate(node) for node in _nodes(group)]
+    return [instantiate(node, _convert_="all") for node in _nodes(group)]
 
 
 def _nodes(group: DictConfig) -> Iterator[DictConfig]:

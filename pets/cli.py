@@ -1,50 +1,145 @@
-"""From a composed configuration to a task, with errors for the person who typed the command.
+"""From what was typed to a task, with answers for the person who typed it.
 
-Torch and Lightning are imported only when a checked configuration starts its task.
+Before Hydra makes a folder, the command is completed by what a run saved, composed and checked. Torch and Lightning are
+imported only when a checked configuration starts its task.
 """
 
 import logging
 import os
-import re
 import signal
 import sys
 import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from hydra._internal.utils import get_args_parser  # what hydra.main understands; no public function tells
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate, to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
-from pets import rules
-from pets.errors import USER_ERRORS, advice, explain
+from pets.errors import UserError, advice, explain, is_user_error
 from pets.runs import resume
+from pets.runs.compose import Conf
+from pets.runs.overrides import as_typed, key, quoted
+from pets.runs.run_folder import RunFolder, is_first_process
+from pets.settings import config
+from pets.settings.help import help_text
 from pets.sweep import jobs
 
 log = logging.getLogger("pets")
 
-PATHS = (
-    "ckpt_path",
-    "source",
-    "data.root",
-    "data.source.path",
-    "data.split.from",
-    "data.exclude",
-    "data.relabel",
-    "check.predictions",
-    "predict.root",
-    "export.folder",
-    "export.metrics",
-    "model.weights",
-)
-"""Keys whose values are paths relative to the folder in which the command was typed."""
-NAME_OR_PATH = ("model.weights",)
+NEEDS = {
+    "evaluate": {"ckpt_path": "`last`, a checkpoint or the folder of a run"},
+    "predict": {
+        "ckpt_path": "`last`, a checkpoint, the folder of a run or an export",
+        "source": "an image, a folder, a glob in quotes or a CSV file",
+    },
+    "export": {"ckpt_path": "`last`, a checkpoint or the folder of a run"},
+}
+"""Keys that a task cannot do without, and what they name."""
+
+
+def prepare(argv: Sequence[str], held: ExitStack) -> list[str]:
+    """Return the command line as Hydra is to see it: complete and checked.
+
+    Args:
+        argv: The command line of the process.
+        held: Keeps the run folder, or that of the sweep, until it is closed.
+
+    Raises:
+        SystemExit: With code 2 and one line on stderr for a user's error; with code 0 after `--help`.
+    """
+    try:
+        return _prepare(argv, held)
+    except Exception as error:
+        _refuse(error)
+
+
+def _prepare(argv: Sequence[str], held: ExitStack) -> list[str]:
+    for text in argv[1:]:
+        if text in ("--help", "-h") or text.startswith("--help="):
+            print(_help(text.partition("=")[2] or None), end="")
+            sys.exit(0)
+    flags = get_args_parser().parse_intermixed_args(list(argv[1:]))
+    typed = [as_typed(text, flags.multirun) for text in flags.overrides]
+    others = _without(argv, flags.overrides)
+    if flags.cfg or flags.info or flags.hydra_help or flags.shell_completion:
+        return [*others, *typed]
+    conf = Conf(flags.config_dir, flags.config_name)
+    command = resume.complete(
+        typed, partial(conf.compose, multirun=flags.multirun), multirun=flags.multirun, trusted=conf.targets()
+    )
+    cfg = conf.compose(command, flags.multirun)
+    check(cfg)
+    config.check_inputs(cfg)
+    sweep = flags.multirun or cfg.hydra.mode == RunMode.MULTIRUN
+    folder = RunFolder(cfg.hydra.sweep.dir if sweep else cfg.hydra.run.dir)
+    if not sweep:
+        _check_free(folder, cfg)
+        if is_first_process():
+            print(_announcement(cfg, folder), flush=True)
+    held.enter_context(folder.claimed())
+    own = "hydra.sweep.dir" if sweep else "hydra.run.dir"
+    return [*others, *(text for text in command if key(text) != own), f"{own}={quoted(str(folder.path))}"]
+
+
+def _without(argv: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """Return a command line without its overrides, which stand in it in their order."""
+    left, kept = list(overrides), []
+    for text in argv:
+        if left and text == left[0]:
+            left.pop(0)
+        else:
+            kept.append(text)
+    return kept
+
+
+def _help(group: str | None) -> str:
+    conf = Conf()
+    # Required values are shown as such.
+    raw: dict[str, Any] = OmegaConf.to_container(conf.compose([]))  # type: ignore[assignment]
+    return help_text({name: node for name, node in raw.items() if name != "hydra"}, conf.files(), group)
+
+
+def check(cfg: DictConfig) -> None:
+    """Check the values of a composed configuration and what its task needs, without torch.
+
+    Raises:
+        UserError: For the first key that is missing or wrong.
+    """
+    config.check(cfg)
+    for name, what in NEEDS.get(cfg.task, {}).items():
+        if cfg[name] is None:
+            raise UserError(f"task={cfg.task} needs {name}=, {what}")
+    if cfg.recipe.get("_target_") == "pets.schedule.recipe.one_cycle":
+        from pets.schedule.recipe import one_cycle
+
+        recipe: dict[str, Any] = OmegaConf.to_container(cfg.recipe, resolve=True)  # type: ignore[assignment]
+        one_cycle(recipe["phases"])
+
+
+def _check_free(folder: RunFolder, cfg: DictConfig) -> None:
+    """Refuse to write into the folder of a run, unless it is resumed."""
+    resumed = cfg.task == "fit" and cfg.ckpt_path and RunFolder.of_checkpoint(Path(cfg.ckpt_path))
+    if folder.holds_run() and not (resumed and resumed.path.resolve() == folder.path.resolve()):
+        raise UserError(
+            f"hydra.run.dir={folder.path} holds a run: ckpt_path={folder.path} resumes it, or choose another folder"
+        )
+
+
+def _announcement(cfg: DictConfig, folder: RunFolder) -> str:
+    """Return the line that says what is about to run, while the imports go on."""
+    choices = cfg.hydra.runtime.choices
+    shown = [f"{group}={choices[group]}" for group in ("experiment", "data", "model", "recipe") if choices.get(group)]
+    return f"{cfg.task}: {', '.join(shown)}, seed={cfg.seed} -> {folder.path}"
 
 
 def run(cfg: DictConfig) -> float | None:
-    """Check `cfg` and run its task; in a sweep, as `pets.sweep.jobs` does.
+    """Run the task of a composed configuration; in a sweep, as `pets.sweep.jobs` does.
 
     Returns:
         The value of `optimized_metric`, or None for a task that has no metric.
@@ -52,62 +147,27 @@ def run(cfg: DictConfig) -> float | None:
     Raises:
         SystemExit: With code 2 and one line on stderr for a user's error; HYDRA_FULL_ERROR=1 shows the traceback.
     """
+    hydra = HydraConfig.get()
+    os.chdir(hydra.runtime.cwd)  # paths mean the folder in which the command was typed, also on another machine
     try:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+        if hydra.mode == RunMode.MULTIRUN:
             return jobs.run(cfg, _check_and_start)
         return _check_and_start(cfg)
-    except USER_ERRORS as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        log.debug("stopped by an error", exc_info=True)
-        print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(2)
+    except Exception as error:
+        _refuse(error)
 
 
-def check(cfg: DictConfig) -> None:
-    """Check the values, then build the parts that need no torch, so that they can check themselves.
-
-    Raises:
-        ValueError: For the first key that is missing or wrong.
-    """
-    rules.check(cfg)
-    for node in (cfg.recipe, cfg.data.labeller, cfg.data.split):
-        if "_target_" in node and "root" not in node:
-            instantiate(node)
-
-
-def arguments(argv: list[str]) -> list[str]:
-    """Return the command line with `~` expanded and, if it resumes a run, with the command that started that run.
-
-    Raises:
-        SystemExit: With code 2 and one line on stderr if there is no such run.
-    """
-    try:
-        return resume.arguments(expand_home(argv))
-    except USER_ERRORS as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
-        sys.exit(2)
-
-
-def expand_home(arguments: list[str]) -> list[str]:
-    """Expand `~` after a `=`, which neither the shell nor Hydra does, in `data.root=~/photos`."""
-    return [re.sub(r"^([^=]+=)~(?=/|$)", lambda match: match[1] + str(Path.home()), text) for text in arguments]
-
-
-def _resolve_paths(cfg: DictConfig) -> None:
-    """Make paths absolute, so that they mean the folder the command was typed in, wherever the run works."""
-    for key in PATHS:
-        path = OmegaConf.select(cfg, key)
-        absolute = path and to_absolute_path(str(Path(path).expanduser()))
-        if absolute and (key not in NAME_OR_PATH or Path(absolute).exists()):
-            OmegaConf.update(cfg, key, absolute)
+def _refuse(error: Exception) -> NoReturn:
+    """Leave with one line for an error that a person can mend; let any other go on."""
+    if not is_user_error(error) or os.environ.get("HYDRA_FULL_ERROR") == "1":
+        raise error
+    log.debug("stopped by an error", exc_info=error)
+    print(f"error: {explain(error)}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _check_and_start(cfg: DictConfig) -> float | None:
     check(cfg)
-    _resolve_paths(cfg)
-    if cfg.task == "fit" and cfg.ckpt_path:
-        resume.check(cfg, HydraConfig.get().overrides.task)
     return _start(cfg)
 
 
@@ -130,11 +190,11 @@ def _start(cfg: DictConfig) -> float | None:
         try:
             metric: float | None = task.run(cfg)
         except MisconfigurationException as error:
-            raise ValueError(f"trainer: {error}") from error
+            raise UserError(f"trainer: {error}") from error
         except (ValueError, RuntimeError, MemoryError) as error:
             if (says := advice(error)) is None:
                 raise
-            raise ValueError(says) from error
+            raise UserError(says) from error
         except SIGTERMException:
             _stop(cfg, signal.SIGTERM)
         except (SystemExit, KeyboardInterrupt) as error:
@@ -146,9 +206,9 @@ def _start(cfg: DictConfig) -> float | None:
 
 
 def _stop(cfg: DictConfig, by: signal.Signals) -> NoReturn:
-    """Say how the run goes on, and leave with the code by which shells and schedulers know the signal."""
-    saved = (Path(cfg.run_dir) / resume.LAST).is_file()
-    how = f"python train.py ckpt_path={cfg.run_dir} goes on" if saved else "there is no checkpoint yet"
+    """Say how the run is resumed, and leave with the code by which shells and schedulers know the signal."""
+    saved = RunFolder(cfg.run_dir).holds_run()
+    how = f"python train.py ckpt_path={cfg.run_dir} resumes it" if saved else "there is no checkpoint yet"
     log.info("stopped by %s; %s", by.name, how)
     sys.exit(128 + by)
 

@@ -2,13 +2,16 @@
 
 import re
 
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
-from pets.rules import RULES
 
-USER_ERRORS = (ValueError, FloatingPointError, OSError, ImportError, OmegaConfBaseException, InstantiationException)
-"""What a wrong command, file or installation raises; anything else is a bug of ours and keeps its traceback."""
+class UserError(ValueError):
+    """A wrong command, file or installation; the message is one line that names the key or file and what is allowed."""
+
+
+USER_ERRORS = (UserError, OSError, HydraException, OmegaConfBaseException)
+"""What a person can mend. Anything else, such as a shape error inside NumPy, is a bug and keeps its traceback."""
 
 _MEMORY = (
     "out of memory: lower data.batch_size, augment.size, data.presize.size or data.num_workers, "
@@ -23,7 +26,6 @@ _ADVICE = {
     "batch, so it takes 2 or more",
 }
 """What to say instead of a message of torch that contains these words."""
-_GROUPS = {key.split(".")[0] for key in RULES}
 
 
 def advice(error: BaseException) -> str | None:
@@ -33,16 +35,23 @@ def advice(error: BaseException) -> str | None:
     return next((says for words, says in _ADVICE.items() if words in str(error)), None)
 
 
-def explain(error: Exception) -> str:
+def is_user_error(error: BaseException) -> bool:
+    """Tell whether a person can mend an error; of Hydra's wrapping, the cause decides."""
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        # A wrong argument of a class that the command names is the command's fault.
+        return is_user_error(error.__cause__) or isinstance(error.__cause__, TypeError | ValueError | ImportError)
+    return isinstance(error, USER_ERRORS)
+
+
+def explain(error: BaseException) -> str:
     """Return the one line that a person needs of an error, without Hydra's wrapping: the key, then its cause."""
     key = ""
     while isinstance(error, InstantiationException):
         named = re.search(r"^full_key: (\S+)$", str(error), re.MULTILINE)
         key = named[1] if named else key
-        if not isinstance(error.__cause__, Exception):
+        if error.__cause__ is None:
             break
         error = error.__cause__
     lines = str(error).splitlines() or [type(error).__name__]
     text = " ".join(" ".join(lines[: 2 if lines[0].endswith(":") else 1]).split())
-    names_key = re.match(r"(\w+)[.=:]", text)
-    return text if not key or (names_key and names_key[1] in _GROUPS) else f"{key}: {text}"
+    return text if not key or isinstance(error, UserError) else f"{key}: {text}"

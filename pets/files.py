@@ -11,3 +11,10 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]
         writer = csv.writer(stream)
         writer.writerow(header)
         writer.writerows(rows)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is either the old one or the new one, whatever happens."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

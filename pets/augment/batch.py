@@ -1,7 +1,6 @@
 """The batch transform: from uint8 squares to float images in [0, 1], on the device, augmented or not."""
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,18 +9,7 @@ from torch import Tensor
 from pets.augment import geometry, lighting
 from pets.augment.mix import mix_batch
 from pets.data.batch import Batch
-
-_RANGES = {
-    "min_scale": (0.01, 1.0),
-    "p_flip": (0.0, 1.0),
-    "max_rotate": (0.0, 180.0),
-    "max_zoom": (1.0, 10.0),
-    "max_warp": (0.0, 0.3),
-    "p_affine": (0.0, 1.0),
-    "max_lighting": (0.0, 0.9),
-    "p_lighting": (0.0, 1.0),
-    "mix_alpha": (0.01, 100.0),
-}
+from pets.settings.augment import Augment
 
 
 class Parameters(NamedTuple):
@@ -31,47 +19,14 @@ class Parameters(NamedTuple):
     lighting: lighting.Lighting
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchTransform:
+class BatchTransform(Augment):
     """Augments a training batch, image by image; resizes an evaluation batch.
 
-    The defaults are those of fastai's `aug_transforms(size=224, min_scale=0.75)`.
+    The settings, and their defaults, are those of `pets.settings.augment.Augment`.
 
     Raises:
-        ValueError: A setting is out of its range.
+        UserError: A setting is out of its range.
     """
-
-    size: int = 224
-    """Side of the images given to the model, in pixels."""
-    min_scale: float = 0.75
-    """Smallest area of the random crop, as a fraction of the square."""
-    p_flip: float = 0.5
-    """Probability of a horizontal flip."""
-    max_rotate: float = 10.0
-    """Largest rotation to either side, in degrees."""
-    max_zoom: float = 1.1
-    """Largest magnification."""
-    max_warp: float = 0.2
-    """Largest perspective distortion to either side, as a fraction of an edge."""
-    p_affine: float = 0.75
-    """Probability of rotation, zoom, horizontal and vertical warp, each on its own."""
-    max_lighting: float = 0.2
-    """Strength of brightness and contrast changes."""
-    p_lighting: float = 0.75
-    """Probability of brightness and contrast, each on its own."""
-    supersample: int = 1
-    """Points read along each axis of an output pixel: 2 is sharper and slower."""
-    mix: Literal["none", "mixup", "cutmix"] = "none"
-    """Whether a training batch is mixed with itself."""
-    mix_alpha: float = 0.4
-    """Parameter of the Beta distribution of the mixing share."""
-
-    def __post_init__(self) -> None:
-        for key, (low, high) in _RANGES.items():
-            _check(key, getattr(self, key), _is_number(getattr(self, key), low, high), f"a number from {low} to {high}")
-        _check("size", self.size, type(self.size) is int and self.size >= 1, "a whole number of pixels, 1 or more")
-        _check("supersample", self.supersample, type(self.supersample) is int and self.supersample in (1, 2), "1 or 2")
-        _check("mix", self.mix, self.mix in ("none", "mixup", "cutmix"), "none, mixup or cutmix")
 
     def sample_params(self, uniforms: Tensor) -> Parameters:
         """Map float32 (B, N_UNIFORMS) uniform numbers to the parameters of B images."""
@@ -168,12 +123,3 @@ def _resize(images: Tensor, size: int) -> Tensor:
 def _require_uint8(images: Tensor) -> None:
     if images.dtype != torch.uint8:
         raise ValueError(f"the batch transform takes uint8 images, got {images.dtype}: were they transformed twice?")
-
-
-def _is_number(value: object, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-
-def _check(key: str, value: object, allowed: bool, rule: str) -> None:
-    if not allowed:
-        raise ValueError(f"augment.{key}={value!r}: allowed is {rule}")

@@ -15,7 +15,7 @@ from torch.utils.tensorboard.summary import hparams
 from pets.data.batch import Batch
 from pets.data.datamodule import ImageDataModule
 from pets.evaluation.figures.batches import before_and_after
-from pets.rules import leaves
+from pets.settings.config import leaves
 
 HPARAM_GROUPS = ("seed", "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder")
 NOT_HPARAMS = ("_target_", "_partial_", "_convert_", "root")

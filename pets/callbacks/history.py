@@ -54,6 +54,11 @@ class History(Callback):
         """Return the rows so far: plain values, so that they travel in a checkpoint."""
         return {"rows": [dict(row) for row in self.rows]}
 
+    def last_metrics(self) -> dict[str, float]:
+        """Return what the last epoch measured, by the names under which it was logged."""
+        row = self.rows[-1] if self.rows else {}
+        return {metric: row[column] for column, metric in METRICS.items() if row.get(column) is not None}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the rows of the run that is resumed."""
         self.rows = [dict(row) for row in state_dict["rows"]]

@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 
 from pets.data.datamodule import ImageDataModule
 from pets.schedule.one_cycle import Position, one_cycle_lr, one_cycle_momentum, position
-from pets.schedule.recipe import GROUPS, Phase, Recipe
+from pets.schedule.recipe import Phase, Recipe
+from pets.settings.parts import GROUPS
 
 
 def data_module_for(trainer: Trainer, phases: Iterable[Phase]) -> ImageDataModule | None:

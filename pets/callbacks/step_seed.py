@@ -6,6 +6,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from pets.data.rng import Stream, generator
+from pets.settings.run import Run
 
 
 class StepSeed(Callback):
@@ -22,8 +23,7 @@ class StepSeed(Callback):
     """
 
     def __init__(self, seed: int) -> None:
-        if seed < 0:
-            raise ValueError(f"seed={seed} is not allowed: a whole number, at least 0")
+        Run(seed=seed)
         self.seed = seed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -12,16 +12,18 @@ from torch.utils.data import DataLoader
 
 from pets import machine
 from pets.data.batch import Batch, BatchTransform
-from pets.data.cache.build import CACHES, build_cache
+from pets.data.cache.build import build_cache
 from pets.data.cache.resized import ResizedImages
 from pets.data.dataset import ImageDataset, Sample, collate
-from pets.data.image_table import ImageTable, Part, build_image_table
+from pets.data.image_table import ImageTable, build_image_table
 from pets.data.labels import Vocab
 from pets.data.presize import Presize
 from pets.data.rng import Stream
 from pets.data.sampler import SeededSampler, Start, process_of
 from pets.data.sources.folder import ImageSource
 from pets.data.splits import Split, SplitRule, write_manifest
+from pets.settings.data import Data
+from pets.settings.parts import Part
 
 
 class ImageDataModule(LightningDataModule):
@@ -66,18 +68,17 @@ class ImageDataModule(LightningDataModule):
         batch_size: int = 64,
         num_workers: int | None = None,
         seed: int = 42,
-        on_error: str = "raise",
+        on_error: Literal["raise", "skip"] = "raise",
         exclude: str | Path | None = None,
         relabel: str | Path | None = None,
-        cache: str = "none",
+        cache: Literal["none", "ram", "disk"] = "none",
     ) -> None:
         super().__init__()
-        for key, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0), ("seed", seed, 0)):
-            if value is not None and value < least:
-                raise ValueError(f"data.{key}={value} must be {least} or more")
-        for key, choice, choices in (("on_error", on_error, ("raise", "skip")), ("cache", cache, CACHES)):
-            if choice not in choices:
-                raise ValueError(f"data.{key}={choice!r} must be one of {', '.join(choices)}")
+        classes = None if classes is None else classes if isinstance(classes, str) else list(classes)
+        Data(
+            classes=classes, batch_size=batch_size, num_workers=num_workers, seed=seed, on_error=on_error,
+            exclude=exclude, relabel=relabel, cache=cache,
+        )  # fmt: skip
         self.source = source
         self.labeller = labeller
         self.split_rule = split

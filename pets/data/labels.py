@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 from types import FrameType
 
@@ -14,12 +15,13 @@ import numpy as np
 
 from pets.data.sources.folder import examples
 from pets.data.sources.table import CsvTable
+from pets.settings.data import Regex
 
 _REGEX_SECONDS = 2.0
 """Processor time that a pattern may take on one name."""
 
 
-class RegexLabeller:
+class RegexLabeller(Regex):
     """Label = the group `label` of a regular expression found in the file name, or else its first group.
 
     As fastai's RegexLabeller on the attribute `name`: `re.search`, so anchor the pattern where that matters.
@@ -28,17 +30,12 @@ class RegexLabeller:
         pattern: The regular expression.
 
     Raises:
-        ValueError: The pattern does not compile or has no group.
+        UserError: The pattern does not compile or has no group.
     """
 
-    def __init__(self, pattern: str = r"(.+)_\d+\.jpg$") -> None:
-        try:
-            self._regex = re.compile(pattern)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"data.labeller.pattern={pattern!r} is no regular expression: {error}") from error
-        self.pattern = pattern
-        if not self._regex.groups:
-            raise ValueError(f"data.labeller.pattern={pattern!r} has no group, as (.+) or (?P<label>.+), for the label")
+    @cached_property
+    def _regex(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
 
     def __call__(self, files: Sequence[str]) -> list[str]:
         """Label the files.

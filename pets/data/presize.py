@@ -3,18 +3,14 @@
 Its first half, `resize`, does the same in every epoch, so that a cache can keep it; `square` takes a random number.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-METHODS = ("crop", "pad", "squish", "native")
-INTERPOLATIONS = ("bilinear", "bicubic")
+from pets.settings import data
 
 
-@dataclass(frozen=True)
-class Presize:
+class Presize(data.Presize):
     """The first half of fastai's presizing (its `Resize(460)`): to a square canvas that later crops and turns fit into.
 
     `crop` takes a square as wide as the short side and resizes it, `pad` resizes the long side to the canvas and fills
@@ -31,19 +27,8 @@ class Presize:
         interpolation: `bilinear` or `bicubic`.
 
     Raises:
-        ValueError: An option is outside its range.
+        UserError: An option is outside its range.
     """
-
-    size: int = 384
-    method: str = "crop"
-    interpolation: str = "bicubic"
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.size, int) or self.size < 1:
-            raise ValueError(f"data.presize.size={self.size!r} must be a whole number of pixels, 1 or more")
-        for key, allowed in (("method", METHODS), ("interpolation", INTERPOLATIONS)):
-            if (value := getattr(self, key)) not in allowed:
-                raise ValueError(f"data.presize.{key}={value!r} must be one of {', '.join(allowed)}")
 
     def __call__(self, image: Tensor, u: float | None = None) -> tuple[Tensor, int]:
         """Presize one image: `square(resize(image), u)`."""

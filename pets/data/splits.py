@@ -4,21 +4,19 @@ import hashlib
 import json
 import logging
 import os
-import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from pets.data.rng import Stream, generator
 from pets.data.sources.folder import ImageSource, examples
 from pets.data.sources.table import CsvTable
+from pets.settings.data import Split as SplitSettings
+from pets.settings.parts import PARTS
 
-METHODS = ("random", "stratified", "official", "column")
-PARTS = ("train", "valid", "test")
 MANIFEST_VERSION = 1
 
 _log = logging.getLogger(__name__)
@@ -32,9 +30,8 @@ class Split(NamedTuple):
     test: np.ndarray
 
 
-@dataclass(frozen=True)
-class SplitRule:
-    """How the files are split.
+class SplitRule(SplitSettings):
+    """How the files are split; the settings are those of `pets.settings.data.Split`.
 
     `random` is fastai's RandomSplitter with a generator of its own: the first floor(n * valid_pct) places of a
     permutation are for validation; the last floor(n * test_pct) are the test part, so that neither share moves the
@@ -42,34 +39,8 @@ class SplitRule:
     parts that come with the data.
 
     Raises:
-        ValueError: An option is outside its range.
+        UserError: A setting is outside its range.
     """
-
-    method: str = "random"
-    valid_pct: float = 0.2
-    test_pct: float = 0.0
-    seed: int = 42
-    manifest: str | Path | None = None
-    """A splits.json whose parts are used again; the other options then have no effect."""
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"data.split.method={self.method!r} must be one of {', '.join(METHODS)}")
-        if not 0 < self.valid_pct < 1:
-            raise ValueError(f"data.split.valid_pct={self.valid_pct} must be above 0 and below 1")
-        if not 0 <= self.test_pct < 1 - self.valid_pct:
-            raise ValueError(f"data.split.test_pct={self.test_pct} must be at least 0 and below 1 - valid_pct")
-        if self.seed < 0:
-            raise ValueError(f"data.split.seed={self.seed} must be 0 or more")
-        if self.test_pct and (self.manifest is not None or self.method in ("official", "column")):
-            warnings.warn(f"data.split.test_pct={self.test_pct} has no effect: the parts are given", stacklevel=3)
-
-    @classmethod
-    def from_config(cls, **options: Any) -> "SplitRule":
-        """Build from the config's keys, where `manifest` is called `from`: a word that Python reserves."""
-        if "manifest" in options:
-            raise TypeError("data.split.manifest is not a key; use data.split.from")
-        return cls(manifest=options.pop("from", None), **options)
 
     def __call__(
         self,

@@ -16,8 +16,8 @@ from pets.evaluation.tta import compare, tta
 
 if TYPE_CHECKING:
     from pets.data.datamodule import ImageDataModule
-    from pets.data.image_table import Part
     from pets.model.classifier import Classifier
+    from pets.settings.parts import Part
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from pets.evaluation.predictions import Predictions, infer
 
 if TYPE_CHECKING:
     from pets.data.datamodule import ImageDataModule
-    from pets.data.image_table import Part
     from pets.model.classifier import Classifier
+    from pets.settings.parts import Part
 
 
 def tta(

@@ -8,9 +8,7 @@ from torch import Tensor
 
 from pets.model.network import Network
 from pets.model.weights import first_line, load_strictly
-
-FINAL = Path("checkpoints") / "last.ckpt"
-"""The checkpoint of a run folder that holds the final weights."""
+from pets.runs.run_folder import RunFolder
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
@@ -26,6 +24,8 @@ class Checkpoint(NamedTuple):
     """How images are treated: `classes`, `presize` (`size`, `method`, `interpolation`), `size`, `interpolation`."""
     step: int
     """Optimizer steps taken."""
+    epochs: int
+    """Epochs completed."""
 
     def build(self, kind: type[AnyNetwork]) -> AnyNetwork:
         """Return the trained network, in evaluation mode on the CPU, as a `Network` or a subclass of it.
@@ -58,7 +58,15 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not isinstance(content, dict) or not {"pets", "state_dict", "ImageDataModule"} <= content.keys():
         raise ValueError(f"{path}: is not a checkpoint that task=fit wrote")
     step = content.get("global_step", 0)
-    return Checkpoint(path, content["pets"], content["state_dict"], content["ImageDataModule"], step)
+    return Checkpoint(path, content["pets"], content["state_dict"], content["ImageDataModule"], step, _epochs(content))
+
+
+def _epochs(content: dict[str, Any]) -> int:
+    """Return the epochs that a checkpoint has behind it; when it is saved, Lightning counts the last as processed."""
+    try:
+        return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+    except (KeyError, TypeError, ValueError):
+        return 0
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -69,6 +77,9 @@ def find_checkpoint(path: Path) -> Path:
     """
     if not path.exists():
         raise FileNotFoundError(f"ckpt_path={path}: no such file or folder")
-    if path.is_dir() and not (path / FINAL).is_file():
-        raise FileNotFoundError(f"ckpt_path={path}: the folder holds no {FINAL.as_posix()}")
-    return path / FINAL if path.is_dir() else path
+    if not path.is_dir():
+        return path
+    run = RunFolder(path)
+    if not run.holds_run():
+        raise FileNotFoundError(f"ckpt_path={path}: the folder holds no {run.last.relative_to(path).as_posix()}")
+    return run.last

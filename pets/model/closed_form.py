@@ -55,9 +55,8 @@ def discriminant(features: Tensor, targets: Tensor, n_classes: int, shrinkage: f
     statistical learning, section 4.3.
 
     Raises:
-        ValueError: A class without items, no spread within the classes, or a shrinkage outside (0, 1].
+        ValueError: A class without items, or no spread within the classes.
     """
-    check_shrinkage(shrinkage)
     features = features.double()
     counts = torch.bincount(targets, minlength=n_classes)
     if empty := (counts == 0).nonzero().flatten().tolist():
@@ -71,12 +70,6 @@ def discriminant(features: Tensor, targets: Tensor, n_classes: int, shrinkage: f
     covariance = (1 - shrinkage) * covariance + shrinkage * scale * torch.eye(len(covariance), dtype=torch.float64)
     weight = torch.linalg.solve(covariance, means.T).T
     return weight, -0.5 * (weight * means).sum(1)
-
-
-def check_shrinkage(shrinkage: float) -> None:
-    """Raise ValueError unless 0 < shrinkage <= 1."""
-    if not isinstance(shrinkage, int | float) or not 0 < shrinkage <= 1:
-        raise ValueError(f"model.head.shrinkage={shrinkage!r}: must be above 0 and at most 1")
 
 
 def inverse_temperature(logits: Tensor, targets: Tensor) -> float:

@@ -1,23 +1,9 @@
 """The new part of a model: a feature map in, one logit a class out."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from pets.model.closed_form import check_shrinkage
-
-KINDS = ("concat_pool", "linear")
-INITS = ("random", "lda")
-HEAD_DEFAULTS: dict[str, Any] = {
-    "kind": "concat_pool",
-    "hidden": 512,
-    "dropout": 0.5,
-    "normalize": False,
-    "init": "random",
-    "shrinkage": 0.9,
-}
-"""fastai's, where fastai has the option."""
+from pets.settings.model import Head
 
 
 class ConcatPool(nn.Module):
@@ -35,50 +21,21 @@ class AveragePool(nn.Module):
         return features.mean((2, 3))
 
 
-def build_head(
-    n_features: int,
-    n_classes: int,
-    *,
-    kind: str,
-    hidden: int,
-    dropout: float,
-    normalize: bool = False,
-    init: str = "random",
-    shrinkage: float = 0.9,
-) -> nn.Sequential:
+def build_head(n_features: int, n_classes: int, options: Head) -> nn.Sequential:
     """Build a head: feature map (B, n_features, h, w) -> logits (B, n_classes).
+
+    "concat_pool" is the head of fastai's `vision_learner`, layer by layer and with its initial values. "linear" is
+    global average pooling and one linear layer, whose initial probabilities are nearly equal; with `init="lda"` a fit
+    replaces its weights by `closed_form.discriminant_head` of the training features.
 
     Args:
         n_features: Channels of the feature map.
         n_classes: Number of classes.
-        kind: "concat_pool" is the head of fastai's `vision_learner`, layer by layer and with its initial values;
-            "linear" is global average pooling and one linear layer, whose initial probabilities are nearly equal.
-        hidden: Width of the hidden layer of "concat_pool"; "linear" has none.
-        dropout: In [0, 1), before the last linear layer; "concat_pool" applies half of it before the hidden one.
-        normalize: Scale the pooled features of each image to a root mean square of 1, so that their direction alone
-            decides; of "linear" only.
-        init: "random", or "lda": for "linear", the first weights are replaced by `closed_form.discriminant_head` of the
-            training features before a fit starts. They are random here all the same.
-        shrinkage: Of "lda", in (0, 1].
-
-    Raises:
-        ValueError: A value outside what is allowed.
+        options: See `pets.settings.model.Head`.
     """
-    if kind not in KINDS:
-        raise ValueError(f"model.head.kind={kind!r}: must be one of {', '.join(KINDS)}")
-    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise ValueError(f"model.head.dropout={dropout!r}: must be in [0, 1)")
-    if not isinstance(hidden, int) or hidden < 1:
-        raise ValueError(f"model.head.hidden={hidden!r}: must be a whole number of at least 1")
-    if init not in INITS:
-        raise ValueError(f"model.head.init={init!r}: must be one of {', '.join(INITS)}")
-    check_shrinkage(shrinkage)
-    if kind == "linear":
-        return _linear(n_features, n_classes, dropout, normalize)
-    if normalize or init == "lda":
-        key = "normalize=true" if normalize else "init=lda"
-        raise ValueError(f"model.head.{key}: needs model.head.kind=linear, not {kind}")
-    return _concat_pool(n_features, n_classes, hidden, dropout)
+    if options.kind == "linear":
+        return _linear(n_features, n_classes, options.dropout, options.normalize)
+    return _concat_pool(n_features, n_classes, options.hidden, options.dropout)
 
 
 def _linear(n_features: int, n_classes: int, dropout: float, normalize: bool) -> nn.Sequential:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import nn
 
 from pets.model.backbone import Backbone
-from pets.schedule.recipe import GROUPS
+from pets.settings.parts import GROUPS
 
 NORMS = (
     nn.modules.batchnorm._BatchNorm,

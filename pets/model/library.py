@@ -4,6 +4,7 @@ from typing import Literal
 
 from pets.model.backbone import Backbone
 from pets.model.resnet import build_resnet
+from pets.settings.model import Model
 
 
 def build_backbone(
@@ -27,10 +28,9 @@ def build_backbone(
         OSError: Published weights could not be downloaded.
         ImportError: `library="timm"` without the extra `timm`.
     """
+    Model(library, arch, weights)
     if library == "torchvision":
         return build_resnet(arch, weights)
-    if library == "timm":
-        from pets.model.timm_backbone import build_timm_backbone
+    from pets.model.timm_backbone import build_timm_backbone
 
-        return build_timm_backbone(arch, weights)
-    raise ValueError(f"model.library={library!r}: must be torchvision or timm")
+    return build_timm_backbone(arch, weights)

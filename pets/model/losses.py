@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pets.settings import model as settings
+
 
 class Loss(nn.Module):
     """Loss of logits (B, C) against int64 class indices (B,) or float class probabilities (B, C).
@@ -59,12 +61,9 @@ class CrossEntropy(Loss):
             ValueError: A value outside what is allowed.
         """
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"loss.label_smoothing={label_smoothing!r}: must be in [0, 1)")
+        settings.CrossEntropy(label_smoothing, class_weights)
         self.label_smoothing = label_smoothing
         weights = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
-        if weights is not None and not (bool(((weights >= 0) & weights.isfinite()).all()) and bool(weights.any())):
-            raise ValueError(f"loss.class_weights={class_weights!r}: must be finite, not negative and not all 0")
         # An option, kept in the spec; as a persistent buffer it would become a key of every state dict.
         self.register_buffer("class_weights", weights, persistent=False)
         self.class_weights: Tensor | None

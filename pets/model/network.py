@@ -1,18 +1,20 @@
 """The network: images normalised by the statistics of the weights, then body and head. Plain torch, no Lightning."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from pets.model.head import HEAD_DEFAULTS, build_head
+from pets.model.head import build_head
 from pets.model.layer_groups import layer_groups, norm_layers, set_trainable
 from pets.model.library import build_backbone
 from pets.model.losses import CrossEntropy, Loss, loss_from_spec
 from pets.model.weights import first_line
-from pets.schedule.recipe import GROUPS
+from pets.settings.model import Head, Model
+from pets.settings.parts import GROUPS
 
 SPEC_VERSION = 1
 FrozenNorms = Literal["train", "eval", "always"]
@@ -50,7 +52,7 @@ class Network(nn.Module):
             classes: Names of the classes, two or more.
             weights: Weights of the backbone.
             library: Library of the backbone.
-            head: Options of `build_head` (kind, hidden, dropout) that differ from `HEAD_DEFAULTS`.
+            head: Options of `build_head` (kind, hidden, dropout) that differ from those of `pets.settings.model.Head`.
             loss: The loss; cross entropy by default.
             frozen_bn: Norms of frozen groups either "train" (fastai: they go on learning and collecting statistics)
                 or stay as they are, in "eval" mode. With "always" the body's norms keep the statistics of pretrained
@@ -62,18 +64,16 @@ class Network(nn.Module):
         """
         super().__init__()
         self.classes = _checked_classes(classes)
-        if frozen_bn not in get_args(FrozenNorms):
-            raise ValueError(f"model.frozen_bn={frozen_bn!r}: must be one of {', '.join(get_args(FrozenNorms))}")
-        self.head_options = HEAD_DEFAULTS | dict(head or {})
-        if unknown := sorted(self.head_options.keys() - HEAD_DEFAULTS.keys()):
-            raise ValueError(f"model.head.{unknown[0]}: unknown; allowed: {', '.join(HEAD_DEFAULTS)}")
+        Model(library, arch, weights, frozen_bn)
+        options = Head(**dict(head or {}))
+        self.head_options = asdict(options)
         self.frozen_bn = frozen_bn
         self.frozen_groups: tuple[str, ...] = ()
         self.loss = loss or CrossEntropy()
         self.loss.check(len(self.classes))
         self.weights = None if weights is None else Path(weights).name
         self.backbone = build_backbone(arch, weights, library)
-        self.head = build_head(self.backbone.n_features, len(self.classes), **self.head_options)
+        self.head = build_head(self.backbone.n_features, len(self.classes), options)
         # Persistent, so that a bare state dict normalises as its weights were trained.
         self.register_buffer("mean", torch.tensor(self.backbone.mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(self.backbone.std).view(3, 1, 1))

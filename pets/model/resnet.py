@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from pets.model.backbone import Backbone
 from pets.model.weights import first_line, load_strictly, read_state_dict, weights_file
 
-RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 RESNET_GROUPS = {
     "conv1": "early",
     "bn1": "early",
@@ -25,10 +24,6 @@ RESNET_GROUPS = {
 
 
 def build_resnet(arch: str, weights: str | None) -> Backbone:
-    if arch not in RESNETS:
-        raise ValueError(
-            f"model.arch={arch!r}: must be one of {', '.join(RESNETS)}, or any name with model.library=timm"
-        )
     published = torchvision.models.get_model_weights(arch)
     resnet = torchvision.models.get_model(arch, weights=None)
     n_features = resnet.fc.in_features

@@ -1,167 +1,292 @@
-"""Going on with a run: in its own folder, with the command that started it, and with nothing silently different."""
+"""What a command takes up from a run: its checkpoint, and the configuration that it saved, as overrides.
+
+`ckpt_path=last`, `ckpt_path=<run folder>` and `ckpt_path=<file>` mean the same for every task. What is typed now is
+laid on top of what the run saved. A run folder may be anybody's: of its words only plain values, keys and the names of
+the project's own files are taken, no resolver runs on them, and none of them says where something is written.
+"""
 
 import logging
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from pets.rules import leaves
+from pets.errors import UserError
+from pets.runs.overrides import key, quoted, value_text, values, within
+from pets.runs.run_folder import OUTPUTS, RunFolder
+from pets.settings.config import ALIASES, INSTANTIATE, is_output, leaves, marked
+from pets.settings.declare import Input
 
 log = logging.getLogger("pets")
 
-LAST = Path("checkpoints", "last.ckpt")
-COMMAND = Path(".hydra", "overrides.yaml")
-"""Where Hydra keeps what was typed, below the run folder."""
-CONFIG = "config.yaml"
-FIXED = ("seed", "model", "loss._target_", "optimizer._target_", "data.split", "data.labeller", "data.classes")
+FIXED = ("seed", "model", "loss", "optimizer._target_", "data.split", "data.labeller", "data.classes")
 """Keys that say what is trained on what: with another value it is another run."""
-SPEED = ("model.compile",)
-"""Keys of these groups that decide how fast, not what: they may be typed anew."""
-FREE = ("model.weights", "data.split.from", "ckpt_path", "run_dir")
-"""Keys without effect on a resumed run, although their groups have one."""
+FREE = ("model.weights", "model.compile", "data.split.from")
+"""Keys among these without effect on what a resumed run computes."""
+NOT_TAKEN = ("ckpt_path", "source", "task", "run_dir", "sweep", "hydra")
+"""Keys that belong to one command, not to the run."""
+MAX_BYTES = 2**20
+"""Of a file in `.hydra`."""
+
+Compose = Callable[[list[str]], DictConfig]
 
 
-def arguments(argv: list[str]) -> list[str]:
-    """Complete a command that names a run to go on with: `ckpt_path=<run folder>`, or `ckpt_path=last`.
+@dataclass(frozen=True)
+class Found:
+    """What `ckpt_path` names."""
 
-    `last` is the run of `hydra.run.dir=<run folder>`, which starts now if it has saved nothing yet, so that a scheduler
-    can repeat one command; or else the run below outputs/ that saved last. The command that started the run is taken up
-    again; what is typed now wins over it.
-
-    Raises:
-        FileNotFoundError: There is no run to go on with.
-        ValueError: Several runs are asked for at once, or the command of the run names code that is not typed now.
-    """
-    typed = {_key(text): text.partition("=")[2] for text in argv[1:] if "=" in text}
-    value = _unquoted(typed.get("ckpt_path", ""))
-    if typed.get("task", "fit") != "fit" or not (value == "last" or Path(value or "-").is_dir()):
-        return argv
-    if {"-m", "--multirun"} & set(argv):
-        raise ValueError(f"ckpt_path={value} with --multirun: a sweep's runs are resumed one by one")
-    named = Path(_unquoted(typed["hydra.run.dir"])) if "hydra.run.dir" in typed else None
-    if value == "last" and named and not (named / LAST).is_file():
-        log.warning("ckpt_path=last: %s has no checkpoint yet, the run starts", named)
-        return [text for text in argv if _key(text) != "ckpt_path"]
-    folder = _folder(value, named)
-    given = [text for text in argv[1:] if _key(text) not in ("ckpt_path", "hydra.run.dir")]
-    started = [text for text in read_command(folder) if _key(text) not in {"ckpt_path", *map(_key, given)}]
-    for text in started:
-        if "_target_" in text or "searchpath" in text:
-            raise ValueError(f"{folder / COMMAND} has {text!r}, which names code to run: type it again to allow it")
-    # Hydra would write the folder's record of the command anew while it is not yet known whether the run can go on.
-    own = [f"hydra.run.dir={_quoted(folder)}", f"ckpt_path={_quoted(folder / LAST)}", "hydra.output_subdir=null"]
-    return [argv[0], *started, *given, *own]
+    checkpoint: Path
+    """The file, or an exported folder."""
+    run: RunFolder | None
+    """The run that it belongs to; None for a file or exported folder by itself."""
+    in_place: bool
+    """Whether the run itself was named: a fit then continues in its folder."""
 
 
-def read_command(folder: Path) -> list[str]:
-    """Return the overrides that started the run of a folder.
+def find(value: str | Path, key: str = "ckpt_path") -> Found:
+    """Return what `last`, a run folder, a checkpoint or an exported folder means.
 
     Raises:
-        ValueError: They are no list of texts.
+        FileNotFoundError: There is no such thing, or no checkpoint in it.
     """
-    path = folder / COMMAND
-    command = (read_yaml(path) if path.is_file() else None) or []
-    if not isinstance(command, list) or not all(isinstance(text, str) for text in command):
-        raise ValueError(f"{path} is not a list of overrides")
+    if value == "last":
+        run = RunFolder.latest()
+        if run is None:
+            raise FileNotFoundError(f"{key}=last: no run below {OUTPUTS.absolute()} has a checkpoint")
+        return Found(run.last.absolute(), RunFolder(run.path.absolute()), True)
+    path = Path(value).absolute()
+    if not path.exists():
+        raise FileNotFoundError(f"{key}={value}: no such file or folder")
+    if path.is_dir():
+        run = RunFolder(path)
+        if run.holds_run():
+            return Found(run.last, run, True)
+        if (path / "model.json").exists():
+            return Found(path, None, False)
+        raise FileNotFoundError(f"{key}={value}: the folder holds no {run.last.relative_to(path)}")
+    return Found(path, RunFolder.of_checkpoint(path), False)
+
+
+def complete(typed: list[str], compose: Compose, *, multirun: bool = False, trusted: Iterable[str] = ()) -> list[str]:
+    """Return a command that takes up a run, complete: what the run saved, then what is typed, then the run's folder.
+
+    Args:
+        typed: The overrides of the command line.
+        compose: Composes overrides.
+        multirun: Whether the command is a sweep.
+        trusted: Classes that conf/ names as a `_target_`.
+
+    Raises:
+        FileNotFoundError: `ckpt_path` names nothing.
+        UserError: The run cannot be taken up like this.
+    """
+    given = values(typed)
+    task, value = given.get("task", "fit"), given.get("ckpt_path")
+    if task == "check" and value is None and given.get("check.predictions") is not None:
+        return _with_predictions(typed, given["check.predictions"], compose, trusted)
+    if value is None:
+        return typed
+    if task == "fit" and multirun:
+        raise UserError(f"ckpt_path={value} with --multirun: the runs of a sweep are resumed one by one")
+    named = given.get("hydra.run.dir")
+    if task == "fit" and value == "last" and named is not None:
+        value = named
+        if not RunFolder(named).holds_run():
+            log.warning("ckpt_path=last: %s has no checkpoint yet, the run starts", named)
+            return [text for text in typed if key(text) != "ckpt_path"]
+    found = find(value)
+    rest = [text for text in typed if key(text) != "ckpt_path"]
+    own = [f"ckpt_path={quoted(str(found.checkpoint))}"]
+    if found.run is None or not (found.run.hydra / "config.yaml").is_file():
+        if task == "fit":
+            raise UserError(
+                f"ckpt_path={value}: no run folder with a saved configuration, so there is nothing to resume"
+            )
+        return [*rest, *own]
+    if task == "fit" and found.in_place:
+        rest = [text for text in rest if key(text) != "hydra.run.dir"]
+        own.append(f"hydra.run.dir={quoted(str(found.run.path))}")
+    base = saved_command(found.run, rest, compose)
+    command = [*base, *rest, *own]
+    now = compose(command)
+    _check_code(now, rest, trusted, found.run)
+    if task == "fit":
+        _check_same_run(compose(base), now, found.run)
     return command
+
+
+def _with_predictions(typed: list[str], value: str, compose: Compose, trusted: Iterable[str]) -> list[str]:
+    """Take up the run whose predictions `task=check` looks at."""
+    folder = find(value, "check.predictions").run if value == "last" else RunFolder(Path(value).absolute())
+    if folder is None or not folder.path.is_dir():
+        raise FileNotFoundError(f"check.predictions={value}: no such folder")
+    if (folder.path / "predictions.npz").is_file():  # the folder of a part
+        part, folder = folder.path, RunFolder(folder.path.parent)
+    else:
+        part = next(
+            (folder.part(name) for name in ("valid", "test", "train") if folder.part(name).is_dir()), folder.path
+        )
+    rest = [text for text in typed if key(text) != "check.predictions"]
+    base = saved_command(folder, rest, compose) if (folder.hydra / "config.yaml").is_file() else []
+    command = [*base, *rest, f"check.predictions={quoted(str(part))}"]
+    _check_code(compose(command), rest, trusted, folder)
+    return command
+
+
+def saved_command(run: RunFolder, typed: list[str], compose: Compose) -> list[str]:
+    """Return the overrides that compose what a run saved, without what is typed anew.
+
+    They are those that started it and, where conf/ says something else today, one for each such key.
+
+    Raises:
+        UserError: They name code, hold a resolver, or are not plain.
+    """
+    now = [key(text) for text in typed]
+    base = [text for text in _started(run) if not within(key(text), now)]
+    raw = _raw(compose(base))
+    base = [text for text in base if not is_output(key(text), raw)]
+    return [*_moved_inputs(base, raw, run), *_drift(run, raw, now)]
+
+
+def _started(run: RunFolder) -> Iterator[str]:
+    """Yield the overrides that started a run, as far as they are data."""
+    path = run.hydra / "overrides.yaml"
+    texts = read_yaml(path) if path.is_file() else []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise UserError(f"{path} is not a list of overrides")
+    for text in texts:
+        name = key(text)
+        group, value = name.split("/")[0], text.partition("=")[2]
+        if within(group.split(".")[0], NOT_TAKEN):
+            continue
+        if "_target_" in text or re.search(r"\$\{[^}]*:", value):
+            raise UserError(f"{path} has {text!r}, which is more than a plain value: type {name}= again to allow it")
+        if ".." in name or (("/" in name or "." not in name) and re.search(r"(^|/)\.\.?(/|$)|^/", value)):
+            raise UserError(f"{path} has {text!r}, which leaves the configuration")
+        yield f"{ALIASES.get(name, name)}={value}" if text[0] not in "+~" else text
+
+
+def _moved_inputs(base: Iterable[str], raw: Mapping[str, Any], run: RunFolder) -> Iterator[str]:
+    """Yield overrides whose relative paths mean the folder that the run was started in, if they mean nothing here."""
+    file = run.hydra / "hydra.yaml"
+    settings = read_yaml(file) if file.is_file() else {}
+    try:
+        started_in = Path(settings["hydra"]["runtime"]["cwd"])
+    except (KeyError, TypeError):
+        started_in = Path()
+    inputs = marked(raw, Input)
+    for text in base:
+        name, value = key(text), text.partition("=")[2].strip("'\"")
+        there = started_in / value
+        if name in inputs and not Path(value).exists() and there.exists():
+            yield f"{name}={quoted(str(there))}"
+        else:
+            yield text
+
+
+def _drift(run: RunFolder, raw: Mapping[str, Any], typed: Iterable[str]) -> Iterator[str]:
+    """Yield an override for each value that a run saved and that conf/ gives another value today."""
+    path = run.hydra / "config.yaml"
+    saved = read_yaml(path)
+    if not isinstance(saved, Mapping):
+        raise UserError(f"{path} is not the configuration of a run")
+    then, now = {ALIASES.get(name, name): value for name, value in leaves(saved)}, dict(leaves(raw))
+    skipped = (*NOT_TAKEN, *typed)
+    for name, value in now.items():
+        if name.rsplit(".", 1)[-1] in INSTANTIATE or within(name, skipped) or is_output(name, raw):
+            continue
+        if name not in then:
+            log.info("the run knew no %s: it is %s", name, value)
+        elif then[name] != value:
+            try:
+                yield f"{name}={value_text(then[name])}"
+            except UserError as error:
+                raise UserError(f"{path}: {name}: {error}: type {name}= again to choose") from None
+
+
+def _check_code(cfg: DictConfig, typed: Iterable[str], trusted: Iterable[str], run: RunFolder) -> None:
+    """Refuse a class that neither conf/ nor the command names."""
+    known, text = set(trusted), " ".join(typed)
+    for name, target in leaves(_raw(cfg)):
+        if name.endswith("_target_") and target not in known and str(target) not in text:
+            raise UserError(f"{run.path} names code to run, {name}={target}: type it again to allow it")
+
+
+def _check_same_run(then: DictConfig, now: DictConfig, run: RunFolder) -> None:
+    """Refuse what makes it another run; say what else differs."""
+    changed = []
+    for name, was, value in differences(then, now):
+        if within(name, FIXED) and not within(name, FREE):
+            raise UserError(f"{name}={value} cannot be resumed: the run of {run.path} has {name}={was}")
+        changed.append(f"{name}={value} instead of {was}")
+    if changed:
+        log.warning("resumed with %s", ", ".join(changed))
+
+
+def differences(then: DictConfig, now: DictConfig) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (key, earlier value, value now) of every value that differs, both resolved."""
+    earlier, later = dict(leaves(_raw(then))), dict(leaves(_raw(now)))
+    for name in sorted(earlier.keys() | later.keys()):
+        if within(name, ("ckpt_path", "run_dir")):
+            continue
+        was, value = (
+            _resolved(cfg, name) if name in texts else "(nothing)" for cfg, texts in ((then, earlier), (now, later))
+        )
+        if was != value:
+            yield name, was, value
+
+
+def _raw(cfg: DictConfig) -> dict[str, Any]:
+    container: dict[str, Any] = OmegaConf.to_container(cfg)  # type: ignore[assignment]
+    return {name: value for name, value in container.items() if name != "hydra"}
+
+
+def _resolved(cfg: DictConfig, name: str) -> Any:
+    value = OmegaConf.select(cfg, name)
+    if OmegaConf.is_dict(value):
+        return "another group"  # compared where it stands
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_list(value) else value
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Reads plain values, and no aliases, with which a short file can hold a value of any size."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        return super().compose_node(parent, index)
 
 
 def read_yaml(path: Path) -> Any:
     """Read a file of plain values.
 
     Raises:
-        ValueError: It is not YAML, or holds something else than plain values.
+        UserError: It is not YAML, holds something else than plain values, or is too large.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not plain YAML: {str(error).splitlines()[0]}") from error
+        if path.stat().st_size > MAX_BYTES or not path.is_file():
+            raise UserError(f"{path} is no file of at most {MAX_BYTES:,} bytes")
+        return yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path} is not plain YAML: {str(error).splitlines()[0]}") from None
 
 
-def remember(folder: Path, command: Iterable[str]) -> None:
-    """Keep what was typed, so that the next resume takes it up; the file is the old one or the new one."""
-    path = folder / COMMAND
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(yaml.safe_dump([text for text in command if _key(text) != "ckpt_path"]), encoding="utf-8")
-    part.replace(path)
-
-
-def check(cfg: DictConfig, command: Iterable[str]) -> None:
-    """Check that a resumed run is the run that it resumes, except for what was typed now.
-
-    Args:
-        cfg: The composed configuration, whose `ckpt_path` lies in the folder of a run.
-        command: The overrides that `cfg` was composed from.
-
-    Raises:
-        ValueError: Naming a key whose value differs, though it was not typed now or decides what is trained on what.
-    """
-    folder = Path(cfg.ckpt_path).parent.parent
-    if not (folder / CONFIG).is_file():
-        return
-    saved = read_yaml(folder / CONFIG)
-    if not isinstance(saved, Mapping):
-        raise ValueError(f"{folder / CONFIG} is not the configuration of a run")
-    already = set(read_command(folder))
-    typed = [_key(text) for text in command if text not in already]
-    changed = list(differences(saved, cfg))
-    for key, was, now in changed:
-        if _within(key, FIXED) and not _within(key, SPEED):
-            raise ValueError(f"{key}={now} cannot be resumed: the run of {folder} has {key}={was}")
-    for key, was, now in changed:
-        if not _within(key, typed) and not any(name.split("/")[0] in ("experiment", "sweep") for name in typed):
-            raise ValueError(
-                f"{key}={now}, but the run of {folder} has {key}={was}: type {key}={was} or {key}={now} to choose"
-            )
-    if changed:
-        log.warning("resumed with %s", ", ".join(f"{key}={now} instead of {was}" for key, was, now in changed))
-
-
-def differences(saved: Mapping[str, Any], cfg: DictConfig) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (key, saved value, new value) of every value written in `cfg`; what only refers to another is left out."""
-    written = dict(leaves(OmegaConf.to_container(cfg, resolve=False)))  # type: ignore[arg-type]
-    referring = [key for key, value in written.items() if isinstance(value, str) and "${" in value]
-    then = {key: value for key, value in leaves(saved) if not _within(key, referring)}
-    now = {key: value for key, value in written.items() if not _within(key, referring)}
-    for key in sorted(then.keys() | now.keys()):
-        was, value = then.get(key, "(nothing)"), now.get(key, "(nothing)")
-        if was != value and not _within(key, FREE):
-            yield key, was, value
-
-
-def _folder(value: str, named: Path | None) -> Path:
-    if value != "last":
-        folder = Path(value)
-    elif named is not None:
-        folder = named
-    else:
-        saved = sorted(Path("outputs").glob(f"**/{LAST.as_posix()}"), key=lambda path: path.stat().st_mtime)
-        if not saved:
-            raise FileNotFoundError(f"ckpt_path=last: no run below {Path('outputs').absolute()} has a checkpoint")
-        folder = saved[-1].parent.parent
-    if not (folder / LAST).is_file():
-        raise FileNotFoundError(f"ckpt_path={folder}: the folder holds no {LAST.as_posix()}, so its run starts anew")
-    return folder.absolute()
-
-
-def _within(key: str, names: Iterable[str]) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in names)
-
-
-def _key(override: str) -> str:
-    return re.sub(r"^[+~]*", "", override.partition("=")[0])
-
-
-def _quoted(path: Path) -> str:
-    """Return a path as a value of Hydra's grammar, whatever characters it has."""
-    text = str(path).replace("'", "\\'")
-    return f"'{text}'"
-
-
-def _unquoted(value: str) -> str:
-    return re.sub(r"^(['\"])(.*)\1$", r"\2", value)
+def remember(run: RunFolder, cfg: DictConfig, command: Iterable[str]) -> None:
+    """Write what a later command takes up: overrides.yaml, and config.yaml and hydra.yaml unresolved."""
+    run.hydra.mkdir(parents=True, exist_ok=True)
+    kept = [text for text in command if key(text) != "ckpt_path"]
+    texts = {
+        "overrides.yaml": yaml.safe_dump(kept, allow_unicode=True),
+        "config.yaml": OmegaConf.to_yaml(cfg),
+        "hydra.yaml": OmegaConf.to_yaml(HydraConfig.instance().cfg),
+    }
+    for name, text in texts.items():
+        part = run.hydra / f".{name}.{os.getpid()}"
+        part.write_text(text, encoding="utf-8")
+        part.replace(run.hydra / name)

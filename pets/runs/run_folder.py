@@ -1,145 +1,140 @@
-"""The files that every run leaves: the resolved configuration, the split, the metrics with what they rest on."""
+"""The folder of a run: where everything in it lies, and who may write to it."""
 
-import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import yaml
 from filelock import FileLock, Timeout
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.resolvers import oc
 
-from pets.data.splits import read_manifest
-from pets.runs import resume
-
-if TYPE_CHECKING:  # what starts a run must not import torch
-    from pets.data.datamodule import ImageDataModule
+from pets.errors import UserError
 
 LOCK_SECONDS = 20
-PACKAGES = ("pets", "torch", "torchvision", "lightning", "torchmetrics", "hydra-core")
+"""How long to wait for a lock: data workers of a killed run hold it until they notice, within seconds."""
+OUTPUTS = Path("outputs")
+"""Where conf/config.yaml puts run folders, relative to the folder in which a command is typed."""
+CHECKPOINTS = "checkpoints"
+START_FILES = {".lock", ".hydra", "config.yaml", "train.log"}
+"""What a command leaves before it has done anything."""
 
 
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """Return the resolved configuration as plain dictionaries, lists and scalars, for the records of a run.
+class RunFolder:
+    """A run folder, there already or not.
 
-    A value from the environment stays the name of its variable, since it may be a secret.
+    Attributes:
+        path: The folder.
     """
-    OmegaConf.register_new_resolver("oc.env", lambda name, *default: f"${{oc.env:{name}}}", replace=True)
-    try:
-        container: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    finally:
-        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
-    return container
 
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
 
-@contextmanager
-def claimed(cfg: DictConfig) -> Iterator[None]:
-    """Keep the run folder for one training run of one process.
+    @classmethod
+    def of_checkpoint(cls, checkpoint: Path) -> "RunFolder | None":
+        """Return the folder of the run that a checkpoint file belongs to; None if it lies in none."""
+        folder = checkpoint.absolute().parent
+        return cls(folder.parent) if folder.name == CHECKPOINTS else None
 
-    A sweep looks after the folders of its jobs itself, and repeats those that did not end well.
+    @classmethod
+    def latest(cls, below: Path = OUTPUTS) -> "RunFolder | None":
+        """Return the folder of the run that saved a checkpoint last."""
+        saved = [path for path in below.glob(f"**/{CHECKPOINTS}/last.ckpt") if path.is_file()]
+        return cls(max(saved, key=lambda path: path.stat().st_mtime).parents[1]) if saved else None
 
-    Raises:
-        ValueError: Another process trains in it, or it holds a run that this one does not resume.
-    """
-    folder = Path(cfg.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        # Data workers of a killed run hold its lock until they notice, within seconds.
-        with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
-            in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-            if cfg.ckpt_path is None and not in_sweep and (folder / resume.LAST).exists():
-                raise ValueError(f"run_dir={folder} holds a run: ckpt_path={folder} goes on with it, or choose another")
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of last.ckpt and best.ckpt, and of nothing else."""
+        return self.path / CHECKPOINTS
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint with the final weights, which a run is resumed from."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the epoch with the best monitored metric."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration, for people."""
+        return self.path / "config.yaml"
+
+    @property
+    def hydra(self) -> Path:
+        """What a later command takes up: overrides.yaml, config.yaml (as composed, unresolved) and hydra.yaml."""
+        return self.path / ".hydra"
+
+    @property
+    def splits(self) -> Path:
+        """Which image is in which part."""
+        return self.path / "splits.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The final metrics and what they rest on."""
+        return self.path / "metrics.json"
+
+    @property
+    def history(self) -> Path:
+        """A row an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def job(self) -> Path:
+        """The record of a job of a sweep."""
+        return self.path / "job.json"
+
+    def part(self, part: str) -> Path:
+        """Return the folder of an evaluation's tables and pictures."""
+        return self.path / part
+
+    def holds_run(self) -> bool:
+        """Tell whether a run has saved a checkpoint here."""
+        return self.last.is_file()
+
+    def events(self) -> list[Path]:
+        """Return TensorBoard's files."""
+        return sorted(self.path.glob("events.out.tfevents.*"))
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep the folder for this process and the processes it starts.
+
+        Raises:
+            UserError: Another process works in it, or it cannot be written to.
+        """
+        if not is_first_process():
             yield
-    except Timeout as error:
-        raise ValueError(f"run_dir={folder}: another process is training in it") from error
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock", timeout=LOCK_SECONDS)
+            lock.acquire()
+        except Timeout:
+            raise UserError(f"run_dir={self.path}: another process works in it") from None
+        except OSError as error:
+            raise UserError(f"run_dir={self.path} cannot be written to: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+            self._discard_if_unused()
+
+    def forget_attempt(self) -> None:
+        """Remove what a run left that came to no checkpoint, so that its curves do not mix with those of the next."""
+        for path in (*self.events(), self.history):
+            path.unlink(missing_ok=True)
+
+    def _discard_if_unused(self) -> None:
+        """Remove a folder in which nothing was done: a command that was refused leaves none."""
+        names = {path.name for path in self.path.iterdir()}
+        if names <= START_FILES and ".hydra" not in names:
+            for path in self.path.iterdir():
+                path.unlink()
+            self.path.rmdir()
 
 
-def start(cfg: DictConfig, data: "ImageDataModule") -> None:
-    """Write config.yaml, splits.json and, for a resumed run, what was typed to get there.
-
-    Raises:
-        ValueError: A resumed run would train or validate on other images than before.
-    """
-    folder = Path(cfg.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    if cfg.ckpt_path is not None:
-        _check_split(Path(cfg.ckpt_path).parent.parent / "splits.json", data)
-    _keep_table(folder / "metrics.csv")
-    if HydraConfig.initialized():
-        resume.remember(folder, HydraConfig.get().overrides.task)
-    write_config(cfg)
-    data.write_manifest(folder / "splits.json")
-
-
-def write_config(cfg: DictConfig) -> None:
-    """Write config.yaml, the resolved configuration."""
-    folder = Path(cfg.run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "config.yaml", yaml.safe_dump(plain(cfg), sort_keys=False))
-
-
-def _keep_table(path: Path) -> None:
-    """Rename the table of an interrupted run's CSVLogger, which the logger of the resumed run would delete."""
-    if path.exists():
-        number = len(list(path.parent.glob(f"{path.stem}_*.csv"))) + 1
-        path.rename(path.with_name(f"{path.stem}_{number}.csv"))
-
-
-def _check_split(path: Path, data: "ImageDataModule") -> None:
-    if not path.exists():
-        return
-    files = data.table.files
-    for part, names in read_manifest(path).parts.items():
-        now = {str(files[i]) for i in getattr(data.splits, part)}
-        if moved := sorted(now.symmetric_difference(names)):
-            raise ValueError(
-                f"ckpt_path: {len(moved)} images have come to or left the part {part!r} since the run began, such as "
-                f"{moved[0]}; data.split.from={path} keeps the parts"
-            )
-
-
-def facts(cfg: DictConfig, data: "ImageDataModule", precision: str) -> dict[str, str]:
-    """Return what a person wants to know of a started run at a glance."""
-    split_hash = json.loads((Path(cfg.run_dir) / "splits.json").read_text(encoding="utf-8"))["hash"]
-    return {
-        "command": "python train.py " + " ".join(typed()),
-        "data": data.summary(),
-        "split": f"{cfg.data.split.method}, hash {split_hash[:12]}",
-        "seed": str(cfg.seed),
-        "precision": precision,
-        "versions": ", ".join(f"{package} {version(package)}" for package in PACKAGES),
-    }
-
-
-def typed() -> list[str]:
-    """Return the overrides of the command line; none for a run that Hydra did not start."""
-    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-
-
-def finish(
-    cfg: DictConfig, data: "ImageDataModule", metrics: Mapping[str, float], *, precision: str, seconds: float
-) -> None:
-    """Write metrics.json: the metrics, how many images each part has, seed, precision, time and versions."""
-    record = {
-        **metrics,
-        "n": {part: len(indices) for part, indices in data.splits._asdict().items()},
-        "classes": len(data.vocab),
-        "seed": cfg.seed,
-        "precision": precision,
-        "split": plain(cfg)["data"]["split"],
-        "seconds": round(seconds, 1),
-        "versions": {package: version(package) for package in PACKAGES},
-    }
-    write_text(Path(cfg.run_dir) / "metrics.json", json.dumps(record, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is either the old one or the new one, whatever happens."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+def is_first_process() -> bool:
+    """Tell whether this is the first of the processes of a run, before torch knows."""
+    return all(os.environ.get(name, "0") in ("", "0") for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))

@@ -8,14 +8,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from pets import machine
-from pets.errors import USER_ERRORS, explain
-from pets.runs import resume
+from pets.errors import UserError, explain, is_user_error
+from pets.runs.overrides import typed
+from pets.runs.run_folder import RunFolder, is_first_process
 from pets.sweep.record import Job, read_job, write_job
 
 log = logging.getLogger("pets")
@@ -24,7 +24,7 @@ log = logging.getLogger("pets")
 def run(cfg: DictConfig, task: Callable[[DictConfig], float | None]) -> float | None:
     """Run one job of a sweep, unless its folder holds the result of the same overrides, and leave its record.
 
-    A job that was interrupted goes on from its last checkpoint.
+    A job that was interrupted is resumed from its last checkpoint.
 
     Args:
         cfg: The job's configuration.
@@ -34,20 +34,25 @@ def run(cfg: DictConfig, task: Callable[[DictConfig], float | None]) -> float | 
         The metric, now measured or read; NaN if the task raised an error.
 
     Raises:
-        ValueError: The folder holds the result of other overrides.
+        UserError: The folder holds the result of other overrides, or another process works in it.
     """
-    hydra = HydraConfig.get()
-    folder, overrides = Path(hydra.runtime.output_dir), tuple(hydra.overrides.task)
-    earlier = read_job(folder)
+    run = RunFolder(HydraConfig.get().runtime.output_dir)
+    with run.claimed():
+        return _run(cfg, task, run)
+
+
+def _run(cfg: DictConfig, task: Callable[[DictConfig], float | None], run: RunFolder) -> float | None:
+    hydra, overrides = HydraConfig.get(), tuple(typed())
+    earlier = read_job(run.path)
     if earlier and earlier.error is None:
         if earlier.overrides != overrides:
-            raise ValueError(
-                f"{folder} holds the result of `{' '.join(earlier.overrides)}`: repeat that sweep, or choose another "
+            raise UserError(
+                f"{run.path} holds the result of `{' '.join(earlier.overrides)}`: repeat that sweep, or choose another "
                 "hydra.sweep.dir"
             )
-        log.info(f"read, not run: {folder}")
+        log.info(f"read, not run: {run.path}")
         return earlier.value
-    _take_up(cfg, folder, failed=earlier is not None)
+    _take_up(cfg, run, failed=earlier is not None)
     started = time.perf_counter()
     value = problem = None
     try:
@@ -56,11 +61,11 @@ def run(cfg: DictConfig, task: Callable[[DictConfig], float | None]) -> float | 
         _let_loaders_start_workers()
         value = task(cfg)
     except Exception as error:
-        problem = explain(error) if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: {explain(error)}"
+        problem = explain(error) if is_user_error(error) else f"{type(error).__name__}: {explain(error)}"
         _report(error, f"job {hydra.job.num}: {problem}")
-    if os.environ.get("SLURM_PROCID", "0") == "0":
+    if is_first_process():
         seconds = round(time.perf_counter() - started, 1)
-        write_job(folder, Job(overrides, cfg.optimized_metric, value, seconds, problem))
+        write_job(run.path, Job(overrides, cfg.optimized_metric, value, seconds, problem))
     return math.nan if problem else value
 
 
@@ -107,20 +112,17 @@ def _refuse_processes(cfg: DictConfig) -> None:
         )
 
 
-def _take_up(cfg: DictConfig, folder: Path, failed: bool) -> None:
-    """Go on with a job that was interrupted; start one anew that failed or came to no checkpoint."""
-    checkpoint = folder / resume.LAST
-    if checkpoint.is_file() and not failed and cfg.task == "fit" and cfg.ckpt_path is None:
-        cfg.ckpt_path = str(checkpoint)
+def _take_up(cfg: DictConfig, run: RunFolder, failed: bool) -> None:
+    """Resume a job that was interrupted; start one anew that failed or came to no checkpoint."""
+    if run.holds_run() and not failed and cfg.task == "fit" and cfg.ckpt_path is None:
+        cfg.ckpt_path = str(run.last)
         return
-    shutil.rmtree(checkpoint.parent, ignore_errors=True)
-    # TensorBoard would draw the curves of both attempts into one.
-    for events in folder.glob("events.out.tfevents.*"):
-        events.unlink()
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    run.forget_attempt()
 
 
 def _report(error: Exception, line: str) -> None:
-    if isinstance(error, USER_ERRORS) and os.environ.get("HYDRA_FULL_ERROR") != "1":
+    if is_user_error(error) and os.environ.get("HYDRA_FULL_ERROR") != "1":
         log.debug("stopped by an error", exc_info=error)
         print(f"error: {line}", file=sys.stderr)
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pets.evaluation.intervals import Interval, wilson
-from pets.runs.run_folder import write_text
+from pets.files import write_text
 
 FILE = "job.json"
 

@@ -20,8 +20,7 @@ from pets.data.survey import Facts, Finding, findings, near_duplicates, survey
 from pets.evaluation.figures.grids import image_grid
 from pets.evaluation.predictions import Predictions
 from pets.evaluation.suspects import Suspect, suspects
-from pets.files import write_csv
-from pets.runs import run_folder
+from pets.files import write_csv, write_text
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ def run(cfg: DictConfig) -> None:
     """
     folder = Path(cfg.run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    source = instantiate(cfg.data.source)
+    source = instantiate(cfg.data.source, _convert_="all")
     source.prepare()
     listing: Listing = source.listing()
     facts = survey(source.root, listing.files)
@@ -71,13 +70,13 @@ def run(cfg: DictConfig) -> None:
         "labels": counts,
         "suspects": len(doubted),
     }
-    run_folder.write_text(folder / "check.json", json.dumps(record, indent=1) + "\n")
+    write_text(folder / "check.json", json.dumps(record, indent=1) + "\n")
     _tell(listing, found, doubles, counts, doubted, folder)
 
 
 def _labels(cfg: DictConfig, files: Sequence[str]) -> tuple[dict[str, str], list[Finding], dict[str, int]]:
     """Return part by file, what is wrong with labels and split, and images by label; as much of it as can be had."""
-    labeller = instantiate(cfg.data.labeller)
+    labeller = instantiate(cfg.data.labeller, _convert_="all")
     counts: Counter[str] = Counter()
     wrong = []
     for file in files:

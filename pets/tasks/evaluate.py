@@ -8,13 +8,13 @@ from typing import Any
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from pets import build
+from pets import build, records
 from pets.callbacks.evaluation import evaluate_parts
 from pets.data.datamodule import ImageDataModule
 from pets.data.splits import read_manifest
 from pets.model.checkpoint import Checkpoint, read_checkpoint
 from pets.model.classifier import Classifier
-from pets.runs import run_folder
+from pets.runs.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +26,9 @@ def run(cfg: DictConfig) -> float | None:
         The value of `optimized_metric`, None if it is not a metric of this part.
 
     Raises:
-        ValueError: `ckpt_path` is missing, is no checkpoint, or knows other classes than the data.
+        ValueError: `ckpt_path` is no checkpoint, or knows other classes than the data.
     """
     started = time.perf_counter()
-    if cfg.ckpt_path is None:
-        raise ValueError("task=evaluate needs ckpt_path=, a checkpoint or the folder of a run")
     checkpoint = read_checkpoint(cfg.ckpt_path)
     model = checkpoint.build(Classifier)
     _follow(checkpoint, cfg)
@@ -38,12 +36,12 @@ def run(cfg: DictConfig) -> float | None:
     trainer = build.trainer(cfg, callbacks=[])
     _launch(trainer, model, data)
     if trainer.is_global_zero:
-        run_folder.start(cfg, data)
+        records.start(cfg, data)
         _warn_of_training_images(checkpoint.path, data, cfg.evaluate.part)
     metrics = evaluate_parts(trainer, model, data, [cfg.evaluate.part], build.evaluation(cfg), Path(cfg.run_dir))
     if trainer.is_global_zero:
         seconds = time.perf_counter() - started
-        run_folder.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
+        records.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
         for logger in trainer.loggers:
             logger.finalize("success")
     return metrics.get(cfg.optimized_metric)
@@ -82,13 +80,13 @@ def _launch(trainer: Trainer, model: Classifier, data: ImageDataModule) -> None:
 
 def _warn_of_training_images(path: Path, data: ImageDataModule, part: str) -> None:
     """Warn if the checkpoint was trained on images of the part, which its run folder can tell."""
-    manifest = path.parent.parent / "splits.json"
-    if part == "train" or not manifest.is_file():
+    run = RunFolder.of_checkpoint(path)
+    if part == "train" or run is None or not run.splits.is_file():
         return
-    trained_on = set(read_manifest(manifest).parts["train"])
+    trained_on = set(read_manifest(run.splits).parts["train"])
     seen = sum(file in trained_on for file in data.table.files[getattr(data.splits, part)].tolist())
     if seen:
         log.warning(
             f"{seen} images of the part {part!r} are among those that the checkpoint was trained on, "
-            f"so its error is too low; data.split.from={manifest} evaluates on the others"
+            f"so its error is too low; data.split.from={run.splits} evaluates on the others"
         )

@@ -8,11 +8,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from pets import records
 from pets.deploy.artifact import Artifact, read_artifact
 from pets.deploy.export import export, missing_for_onnx
 from pets.deploy.model_card import model_card
-from pets.model.checkpoint import FINAL
-from pets.runs import resume, run_folder
+from pets.runs import resume
+from pets.runs.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -21,22 +22,21 @@ def run(cfg: DictConfig) -> None:
     """Export the model of `ckpt_path` to `export.folder`.
 
     Raises:
-        ValueError: `ckpt_path` is missing or holds no model of this release.
+        ValueError: `ckpt_path` holds no model of this release.
         FileExistsError: The folder exists.
         ModuleNotFoundError: `export.onnx=true` without the extra `onnx`.
     """
-    if cfg.ckpt_path is None:
-        raise ValueError("task=export needs ckpt_path=, a checkpoint or the folder of a run")
     onnx = decide_onnx(cfg.export.onnx)
     artifact = read_artifact(cfg.ckpt_path)
-    trained = artifact.origin.parent.parent
     metrics = read_metrics(cfg.export.metrics, artifact.origin)
     if metrics and artifact.metadata.threshold is None:
         artifact = with_threshold(artifact, metrics.get("valid/threshold"))
-    config_file = trained / "config.yaml"
-    config = resume.read_yaml(config_file) if config_file.is_file() else None
-    card = model_card(artifact.metadata, metrics=metrics, config=config, licence=cfg.export.licence, onnx=onnx)
-    run_folder.write_config(cfg)
+    run = RunFolder.of_checkpoint(artifact.origin)
+    config = resume.read_yaml(run.config) if run and run.config.is_file() else None
+    card = model_card(
+        artifact.metadata, metrics=metrics, config=config, licence=records.plain(cfg)["export"]["licence"], onnx=onnx
+    )
+    records.write_config(cfg)
     for chatty in ("onnxscript", "onnx_ir"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     differences = export(artifact, cfg.export.folder, card, onnx=onnx)
@@ -66,12 +66,13 @@ def read_metrics(path: str | None, checkpoint: Path) -> dict[str, Any] | None:
         FileNotFoundError: There is no such file.
         ValueError: It is not a metrics.json.
     """
-    file = checkpoint.parent.parent / "metrics.json" if path is None else Path(path)
-    if path is None and not file.is_file():
+    run = RunFolder.of_checkpoint(checkpoint)
+    if path is None and (run is None or not run.metrics.is_file()):
         return None
-    if path is None and checkpoint.name != FINAL.name:
+    file = run.metrics if path is None and run else Path(str(path))
+    if path is None and run and checkpoint.name != run.last.name:
         log.warning(
-            f"{file} measured {FINAL.name}, not {checkpoint.name}, so the model card names no error; "
+            f"{file} measured {run.last.name}, not {checkpoint.name}, so the model card names no error; "
             "export.metrics= names the metrics.json of a task=evaluate"
         )
         return None

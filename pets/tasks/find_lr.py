@@ -3,8 +3,7 @@
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from pets import build
-from pets.runs import run_folder
+from pets import build, records
 
 
 def run(cfg: DictConfig) -> None:
@@ -12,7 +11,7 @@ def run(cfg: DictConfig) -> None:
     data = build.data_module(cfg)
     model = build.classifier(cfg, data.vocab)
     settings = cfg.lr_finder or {"_target_": "pets.callbacks.lr_finder.LRFinder", "dirpath": cfg.run_dir}
-    trainer = build.trainer(cfg, max_epochs=0, callbacks=[instantiate(settings, recipe=cfg.recipe)])
+    trainer = build.trainer(cfg, max_epochs=0, callbacks=[instantiate(settings, recipe=cfg.recipe, _convert_="all")])
     if trainer.is_global_zero:
-        run_folder.start(cfg, data)
+        records.start(cfg, data)
     trainer.fit(model, data)

@@ -1,18 +1,24 @@
 """Train, and leave checkpoints, history.csv, metrics.json, the split, the evaluation and TensorBoard events."""
 
+import json
+import logging
 import time
-from contextlib import nullcontext
 
 from lightning import Trainer
 from omegaconf import DictConfig
 
-from pets import build
+from pets import build, records
 from pets.callbacks.dashboards import log_card
 from pets.callbacks.evaluation import EvaluateAtEnd
+from pets.callbacks.history import History
 from pets.data.datamodule import ImageDataModule
-from pets.model.checkpoint import read_checkpoint
+from pets.errors import UserError
+from pets.model.checkpoint import Checkpoint, read_checkpoint
 from pets.model.classifier import Classifier
-from pets.runs import run_folder
+from pets.runs.overrides import typed
+from pets.runs.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> float:
@@ -22,21 +28,39 @@ def run(cfg: DictConfig) -> float:
         The final value of `optimized_metric`.
 
     Raises:
-        ValueError: `optimized_metric` is not among the metrics of the run.
+        UserError: `optimized_metric` is not among the metrics of the run.
     """
-    data = build.data_module(cfg)
-    model = build.classifier(cfg, data.vocab)
     # A damaged file is said in one line here, before anything is written.
     checkpoint = read_checkpoint(cfg.ckpt_path) if cfg.ckpt_path else None
-    in_place = checkpoint is not None and checkpoint.path.is_relative_to(cfg.run_dir)
+    folder = RunFolder(cfg.run_dir)
+    in_place = checkpoint is not None and checkpoint.path.resolve().is_relative_to(folder.path.resolve())
+    if checkpoint and in_place and (metrics := _finished(checkpoint, folder, build.epochs(cfg))):
+        log.info("the run is finished: %s", folder.path)
+        return _optimized(cfg, metrics)
+    data = build.data_module(cfg)
+    model = build.classifier(cfg, data.vocab)
     trainer = build.trainer(cfg, resumed_step=checkpoint.step if checkpoint and in_place else None)
-    with run_folder.claimed(cfg) if trainer.is_global_zero else nullcontext():
-        if trainer.is_global_zero:
-            run_folder.start(cfg, data)
-            if not in_place:
-                facts = run_folder.facts(cfg, data, trainer.precision)
-                log_card(trainer.loggers, run_folder.plain(cfg), facts, run_folder.typed())
-        return _fit(cfg, trainer, model, data)
+    if trainer.is_global_zero:
+        records.start(cfg, data)
+        if not in_place:
+            facts = records.facts(cfg, data, trainer.precision)
+            log_card(trainer.loggers, records.plain(cfg), facts, typed())
+    return _fit(cfg, trainer, model, data)
+
+
+def _finished(checkpoint: Checkpoint, folder: RunFolder, epochs: int) -> dict[str, float] | None:
+    """Return the metrics of a run with nothing left to do; None if there is something."""
+    if checkpoint.epochs < epochs or not folder.metrics.is_file():
+        return None
+    metrics: dict[str, float] = json.loads(folder.metrics.read_text(encoding="utf-8"))
+    return metrics
+
+
+def _optimized(cfg: DictConfig, metrics: dict[str, float]) -> float:
+    if cfg.optimized_metric not in metrics:
+        known = sorted(name for name in metrics if "/" in name)
+        raise UserError(f"optimized_metric={cfg.optimized_metric!r} is not among: {', '.join(known)}")
+    return metrics[cfg.optimized_metric]
 
 
 def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataModule) -> float:
@@ -45,15 +69,17 @@ def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataMo
     if cfg.evaluate.at_end:
         trainer.callbacks.append(at_end)  # type: ignore[attr-defined]
     trainer.fit(model, data, ckpt_path=cfg.ckpt_path, weights_only=True)
+    metrics: dict[str, float] = {}
     if not trainer.callback_metrics:  # the run was interrupted after its last epoch: there was nothing left to train
+        history = next((one for one in trainer.callbacks if isinstance(one, History)), None)  # type: ignore[attr-defined]
+        metrics |= history.last_metrics() if history else {}
         trainer.validate(model, data, verbose=False)
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
     metrics |= at_end.metrics
     if len(data.splits.test) and not cfg.evaluate.at_end:
         metrics |= trainer.test(model, data, verbose=False)[0]
-    if cfg.optimized_metric not in metrics:
-        raise ValueError(f"optimized_metric={cfg.optimized_metric!r} is not among: {', '.join(sorted(metrics))}")
+    value = _optimized(cfg, metrics)
     if trainer.is_global_zero:
         seconds = time.perf_counter() - started
-        run_folder.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
-    return metrics[cfg.optimized_metric]
+        records.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
+    return value

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from pets import build
+from pets import build, records
 from pets.callbacks.dashboards import writers
 from pets.evaluation.figures.batches import augmentations, show_batch
 from pets.evaluation.walkthrough import summary
-from pets.runs import run_folder
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +18,7 @@ def run(cfg: DictConfig) -> None:
     data = build.data_module(cfg)
     model = build.classifier(cfg, data.vocab)
     trainer = build.trainer(cfg)
-    run_folder.start(cfg, data)
+    records.start(cfg, data)
     for step in summary(data, model.train()):
         log.info(f"{step.name}\n    {step.result}")
     for name, figure in {"show_batch": show_batch(data), "augmentations": augmentations(data)}.items():

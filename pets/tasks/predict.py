@@ -11,10 +11,10 @@ import torch
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from pets import records
 from pets.deploy.input_files import InputFiles, list_input_files
 from pets.deploy.prediction_file import writing
 from pets.deploy.predictor import Prediction, Predictor
-from pets.runs import run_folder
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +67,9 @@ def run(cfg: DictConfig) -> None:
     """Predict `source` with the model of `ckpt_path`.
 
     Raises:
-        ValueError: `ckpt_path` or `source` is missing or not what it should be.
+        ValueError: `ckpt_path` or `source` is not what it should be.
         SystemExit: With the code `UNREADABLE`, after the last prediction.
     """
-    for key in ("ckpt_path", "source"):
-        if cfg[key] is None:
-            raise ValueError(f"task=predict needs {key}=")
     source = list_input_files(cfg.source, file_column=cfg.predict.file_column, root=cfg.predict.root)
     predictor = Predictor.load(
         cfg.ckpt_path,
@@ -80,7 +77,7 @@ def run(cfg: DictConfig) -> None:
         batch_size=cfg.predict.batch_size,
         top_k=cfg.predict.top_k,
     )
-    run_folder.write_config(cfg)
+    records.write_config(cfg)
     path = Path(cfg.run_dir) / f"predictions.{cfg.predict.format}"
     started = time.perf_counter()
     tally = predict(predictor, source, path)

@@ -8,7 +8,7 @@ import torchvision
 from torchvision.models import ResNet18_Weights
 
 from pets.model.library import build_backbone
-from pets.model.resnet import RESNETS
+from pets.settings.model import RESNETS
 
 
 @pytest.fixture(scope="module")

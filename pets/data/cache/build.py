@@ -21,7 +21,6 @@ from pets.data.images import read_bytes
 from pets.data.presize import Presize
 from pets.data.sources.folder import CACHE_FOLDER
 
-CACHES = ("none", "ram", "disk")
 FORMAT = 1
 """Of the file: pixels, shapes, digest."""
 DIGEST = 32

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from pets.settings.data import Folder
+
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 CACHE_FOLDER = ".pets_cache"
 """The folder below a root that belongs to `data.cache=disk`; a listing passes over it without a word."""
@@ -89,6 +91,7 @@ class ImageFolder:
     """
 
     def __init__(self, root: str | Path, recursive: bool = True) -> None:
+        Folder(root, recursive)
         self.root = Path(root).expanduser()
         self.recursive = recursive
 

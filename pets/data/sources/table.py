@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pets.data.sources.folder import Listing, examples
+from pets.settings.data import Table
 
 _SEPARATORS = ",;\t|"
 _TRUTH = {"true": "valid", "1": "valid", "false": "train", "0": "train"}
@@ -35,10 +36,7 @@ class CsvTable:
         valid_column: str | None = None,
         split_column: str | None = None,
     ) -> None:
-        if valid_column is not None and split_column is not None:
-            raise ValueError(
-                f"data.source: valid_column={valid_column!r} and split_column={split_column!r} exclude each other"
-            )
+        Table(path, root, file_column, label_column, valid_column, split_column)
         self.path = Path(path).expanduser()
         self.root = self.path.parent if root is None else Path(root).expanduser()
         self.file_column = file_column

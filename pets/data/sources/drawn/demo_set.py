@@ -9,6 +9,7 @@ from filelock import FileLock
 from pets.data.rng import Stream, generator
 from pets.data.sources.drawn.animal import Breed
 from pets.data.sources.folder import ImageFolder
+from pets.settings.data import Demo
 
 BREEDS = (
     Breed("Spotted_Ocicat", is_cat=True, ears="pointed", pattern="spots", coats=("ginger", "silver", "sand")),
@@ -38,10 +39,7 @@ class DemoSet(ImageFolder):
     """
 
     def __init__(self, root: str | Path, seed: int = 0, per_breed: int = 30) -> None:
-        if seed < 0:
-            raise ValueError(f"data.source.seed={seed} must be 0 or more")
-        if per_breed < 1:
-            raise ValueError(f"data.source.per_breed={per_breed} must be 1 or more")
+        Demo(root, seed, per_breed)
         super().__init__(Path(root).expanduser() / f"demo-seed{seed}-{len(BREEDS)}x{per_breed}", recursive=False)
         self.seed = seed
         self.per_breed = per_breed

@@ -1,0 +1,195 @@
+"""Settings of the data: sources, labellers, the split, presizing, loading."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pets.settings.declare import Input, PathText, Text, declared
+
+
+@declared(
+    "data",
+    "pets.data.datamodule.ImageDataModule",
+    children=("source", "labeller", "split", "presize", "batch_transform"),
+)
+class Data:
+    """How images are loaded."""
+
+    root: Annotated[PathText, Input, Field(description="where the images are; see conf/data")] = "data"
+    classes: Annotated[
+        Sequence[Text] | None,
+        Field(description="list of class names, whose order is kept; null: the labels found, sorted"),
+    ] = None
+    batch_size: Annotated[int, Field(ge=1, description="images a step and device")] = 64
+    num_workers: Annotated[
+        Annotated[int, Field(ge=0, le=256)] | None,
+        Field(description="worker processes a loader; null: one a core, at most 8"),
+    ] = None
+    seed: Annotated[int, Field(ge=0, description="decides order, crops and augmentation")] = 42
+    on_error: Annotated[
+        Literal["raise", "skip"],
+        Field(
+            description="an image that cannot be decoded: raise ends the run, "
+            "skip looks for them first and lists them in splits.json"
+        ),
+    ] = "raise"
+    exclude: Annotated[
+        PathText | None,
+        Input,
+        Field(description="path of a CSV file whose column `file` names images to leave out"),
+    ] = None
+    relabel: Annotated[
+        PathText | None,
+        Input,
+        Field(description="path of a CSV file whose columns `file` and `label` correct labels"),
+    ] = None
+    cache: Annotated[
+        Literal["none", "ram", "disk"],
+        Field(description="decoded images are kept: none, ram (for this run), disk (for later runs too)"),
+    ] = "none"
+
+
+@declared("data.source", "pets.data.sources.folder.ImageFolder")
+class Folder:
+    """A folder of images."""
+
+    root: Annotated[PathText, Field(description="set data.root")]
+    recursive: Annotated[bool, Field(description="look into folders inside it")] = True
+
+
+@declared("data.source", "pets.data.sources.oxford_pets.OxfordPets")
+class OxfordPets:
+    """Oxford-IIIT Pet."""
+
+    root: Annotated[PathText, Field(description="set data.root")]
+
+
+@declared("data.source", "pets.data.sources.drawn.demo_set.DemoSet")
+class Demo:
+    """The drawn demo set."""
+
+    root: Annotated[PathText, Field(description="set data.root")]
+    seed: Annotated[int, Field(ge=0, description="decides every stroke")] = 0
+    per_breed: Annotated[int, Field(ge=2, description="images of each of the 8 breeds")] = 30
+
+
+@declared("data.source", "pets.data.sources.table.CsvTable")
+class Table:
+    """A CSV file that lists the images."""
+
+    path: Annotated[PathText, Input, Field(description="the table: UTF-8, separated by comma, semicolon, tab or bar")]
+    root: Annotated[PathText | None, Field(description="set data.root")] = None
+    file_column: Annotated[Text, Field(description="column of the paths")] = "file"
+    label_column: Annotated[Text, Field(description="column of the labels")] = "label"
+    valid_column: Annotated[
+        Text | None,
+        Field(description="for split.method=column: column of true or false, 1 or 0: whether to validate on the image"),
+    ] = None
+    split_column: Annotated[Text | None, Field(description="or instead: column of train, valid and test")] = None
+
+    @model_validator(mode="after")
+    def _one_column(self) -> "Table":
+        if self.valid_column is not None and self.split_column is not None:
+            raise ValueError(
+                f"data.source: valid_column={self.valid_column!r} and split_column={self.split_column!r} "
+                "exclude each other"
+            )
+        return self
+
+
+@declared("data.labeller", "pets.data.labels.RegexLabeller")
+class Regex:
+    """Labels from file names."""
+
+    pattern: Annotated[
+        Text,
+        Field(description="searched for in the file name; the label is the group `label`, or else the first"),
+    ] = r"(.+)_\d+\.jpg$"
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_a_group(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern).groups
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"a regular expression ({error})") from None
+        if not groups:
+            raise ValueError("it needs a group, as (.+) or (?P<label>.+), for the label")
+        return pattern
+
+
+@declared("data.labeller", "pets.data.labels.ParentLabeller")
+class Parent:
+    """Labels from folder names."""
+
+
+@declared("data.labeller", "pets.data.labels.TableLabeller", children=("table",))
+class FromTable:
+    """Labels from a table."""
+
+
+@declared("data.split", "pets.data.splits.SplitRule")
+class Split:
+    """How the files are split."""
+
+    method: Annotated[
+        Literal["random", "stratified", "official", "column"],
+        Field(description="random, stratified, official (lists that come with the data), column (of a table)"),
+    ] = "random"
+    valid_pct: Annotated[
+        float,
+        Field(gt=0, lt=1, description="share of the images to validate on, for random and stratified"),
+    ] = 0.2
+    test_pct: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="share of a third part that training never sees, for random and stratified; 0: none",
+        ),
+    ] = 0.0
+    seed: Annotated[
+        int,
+        Field(ge=0, description="decides random and stratified splits, whatever the seed of the run"),
+    ] = 42
+    manifest: Annotated[
+        PathText | None,
+        Input,
+        Field(
+            alias="from",
+            description="path of a splits.json whose parts are used again; then all of the above has no effect",
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _shares_leave_a_rest(self) -> "Split":
+        if self.test_pct >= 1 - self.valid_pct:
+            raise ValueError(f"data.split.test_pct={self.test_pct} is not allowed: at least 0 and below 1 - valid_pct")
+        if self.test_pct and (self.manifest is not None or self.method in ("official", "column")):
+            warnings.warn(f"data.split.test_pct={self.test_pct} has no effect: the parts are given", stacklevel=3)
+        return self
+
+
+@declared("data.presize", "pets.data.presize.Presize")
+class Presize:
+    """The item transform."""
+
+    size: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=8192,
+            description="side of the uint8 square that travels to the device, in pixels; well above augment.size",
+        ),
+    ] = 384
+    method: Annotated[
+        Literal["crop", "pad", "squish", "native"],
+        Field(description="crop (a square of the short side), pad, squish, native (crop, but never enlarged)"),
+    ] = "crop"
+    interpolation: Annotated[
+        Literal["bilinear", "bicubic"],
+        Field(description="bicubic, bilinear (fastai's); antialiased"),
+    ] = "bicubic"
