@@ -3,11 +3,16 @@
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from pets.settings.declare import Input, PathText, Text, declared
+
+PresizeMethod = Literal["crop", "pad", "squish", "native"]
+Interpolation = Literal["bilinear", "bicubic"]
+METHODS: tuple[PresizeMethod, ...] = get_args(PresizeMethod)
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 
 
 @declared(
@@ -186,10 +191,10 @@ class Presize:
         ),
     ] = 384
     method: Annotated[
-        Literal["crop", "pad", "squish", "native"],
+        PresizeMethod,
         Field(description="crop (a square of the short side), pad, squish, native (crop, but never enlarged)"),
     ] = "crop"
     interpolation: Annotated[
-        Literal["bilinear", "bicubic"],
+        Interpolation,
         Field(description="bicubic, bilinear (fastai's); antialiased"),
     ] = "bicubic"

@@ -27,9 +27,10 @@ from pets.data.dataset import ImageDataset
 from pets.data.image_table import ImageTable, SampleError
 from pets.data.images import open_image
 from pets.data.labels import RegexLabeller, Vocab
-from pets.data.presize import METHODS, Presize
+from pets.data.presize import Presize
 from pets.data.sources.folder import CACHE_FOLDER, ImageFolder, list_images
 from pets.data.splits import SplitRule
+from pets.settings.data import METHODS
 
 KINDS = ("ram", "disk")
 

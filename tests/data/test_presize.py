@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from pets.data.presize import INTERPOLATIONS, METHODS, Presize
+from pets.data.presize import Presize
+from pets.settings.data import INTERPOLATIONS, METHODS
 
 
 def ramp(height: int, width: int) -> Tensor:

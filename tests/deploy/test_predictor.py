@@ -14,13 +14,14 @@ from pets import Predictor
 from pets.augment.batch import BatchTransform
 from pets.data.datamodule import ImageDataModule
 from pets.data.labels import RegexLabeller
-from pets.data.presize import METHODS, Presize
+from pets.data.presize import Presize
 from pets.data.sources.folder import ImageFolder
 from pets.data.splits import SplitRule
 from pets.deploy.artifact import read_artifact
 from pets.deploy.predictor import Prediction
 from pets.evaluation.predictions import infer
 from pets.model.losses import OneVsRest
+from pets.settings.data import METHODS
 from tests.deploy.conftest import BREEDS, SIDE, SIZE, save_checkpoint
 
 

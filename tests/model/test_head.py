@@ -5,11 +5,12 @@ import torch
 from torch import nn
 
 from pets.model.head import build_head
+from pets.settings.model import Head
 
 
 def test_concat_pool_is_fastais_head_layer_by_layer() -> None:
     torch.manual_seed(0)
-    head = build_head(512, 37, kind="concat_pool", hidden=512, dropout=0.5)
+    head = build_head(512, 37, Head(kind="concat_pool", hidden=512, dropout=0.5))
     names = [type(layer).__name__ for layer in head]
     assert names == ["ConcatPool", "BatchNorm1d", "Dropout", "Linear", "ReLU", "BatchNorm1d", "Dropout", "Linear"]
     _, first_norm, first_dropout, hidden, _, second_norm, second_dropout, output = head
@@ -28,7 +29,7 @@ def test_concat_pool_is_fastais_head_layer_by_layer() -> None:
 
 
 def test_concat_pool_takes_the_maximum_first_then_the_mean() -> None:
-    pool = build_head(2, 3, kind="concat_pool", hidden=4, dropout=0.0)[0]
+    pool = build_head(2, 3, Head(kind="concat_pool", hidden=4, dropout=0.0))[0]
     features = torch.rand(5, 2, 3, 4)
     expected = torch.cat(
         [nn.functional.adaptive_max_pool2d(features, 1), nn.functional.adaptive_avg_pool2d(features, 1)], dim=1
@@ -38,7 +39,7 @@ def test_concat_pool_takes_the_maximum_first_then_the_mean() -> None:
 
 def test_linear_starts_with_nearly_equal_probabilities() -> None:
     torch.manual_seed(0)
-    head = build_head(512, 37, kind="linear", hidden=512, dropout=0.0)
+    head = build_head(512, 37, Head(kind="linear", hidden=512, dropout=0.0))
     logits = head(torch.rand(8, 512, 7, 7))
     loss = nn.functional.cross_entropy(logits, torch.arange(8))
     assert loss.item() == pytest.approx(math.log(37), abs=0.2)
@@ -57,11 +58,11 @@ def test_linear_starts_with_nearly_equal_probabilities() -> None:
 )
 def test_a_value_outside_what_is_allowed_is_named(option: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        build_head(8, 2, **({"kind": "concat_pool", "hidden": 4, "dropout": 0.5} | option))
+        build_head(8, 2, Head(**({"kind": "concat_pool", "hidden": 4, "dropout": 0.5} | option)))
 
 
 def test_a_normalised_linear_head_sees_directions_only() -> None:
-    head = build_head(16, 3, kind="linear", hidden=4, dropout=0.0, normalize=True)
+    head = build_head(16, 3, Head(kind="linear", hidden=4, dropout=0.0, normalize=True))
     features = torch.rand(5, 16, 2, 2) + 0.1
     torch.testing.assert_close(head(7 * features), head(features))
     torch.testing.assert_close(head[:-1](features).square().mean(1), torch.ones(5))
@@ -78,4 +79,4 @@ def test_a_normalised_linear_head_sees_directions_only() -> None:
 )
 def test_what_only_the_linear_head_can_do_is_said(option: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        build_head(8, 2, kind="concat_pool", hidden=4, dropout=0.5, **option)
+        build_head(8, 2, Head(kind="concat_pool", hidden=4, dropout=0.5, **option))

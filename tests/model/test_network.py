@@ -1,15 +1,16 @@
 import subprocess
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from pets.model.head import HEAD_DEFAULTS
 from pets.model.layer_groups import layer_groups, norm_layers
 from pets.model.losses import OneVsRest
 from pets.model.network import Network
+from pets.settings.model import Head
 
 CLASSES = ["Birman", "pug", "beagle"]
 
@@ -142,7 +143,7 @@ def test_a_network_is_rebuilt_from_its_spec_and_state_dict() -> None:
     network.mean += 0.1
     spec = network.spec()
     assert spec["weights"] is None
-    assert spec["head"] == HEAD_DEFAULTS | {"kind": "linear", "dropout": 0.1}
+    assert spec["head"] == asdict(Head(kind="linear", dropout=0.1))
     rebuilt = Network.from_spec(spec)
     torch.testing.assert_close(rebuilt.mean, network.mean)
     rebuilt.load_state_dict(network.state_dict())
