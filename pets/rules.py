@@ -24,16 +24,7 @@ from pets.allowed import (
     one_of,
     positive,
 )  # fmt: skip
-
-METRICS = (
-    *(
-        f"{part}/{name}"
-        for part in ("valid", "test")
-        for name in ("error_rate", "accuracy", "accuracy_macro", "loss", "top5_accuracy", "f1_macro", "ece")
-    ),
-    "train/loss",
-    "train/loss_epoch",
-)
+from pets.settings.metrics import METRICS, checkpoint_mode
 
 RULES: dict[str, Rule] = {
     "task": one_of("fit", "find_lr", "inspect", "evaluate", "predict", "export", "check"),
@@ -154,7 +145,7 @@ RULES: dict[str, Rule] = {
     "callbacks.*": ANYTHING,
     "callbacks.progress.bar": one_of("auto", "on", "off"),
     "callbacks.dashboards.images": integer(1),
-    "callbacks.checkpoint.mode": one_of("min", "max"),
+    "callbacks.checkpoint.mode": one_of("min", "max").or_null(),
     "logger.*": ANYTHING,
     "trainer.*": ANYTHING,
     "trainer.accelerator": TEXT,
@@ -221,3 +212,6 @@ def check(cfg: DictConfig) -> None:
         plain = OmegaConf.to_container(value) if isinstance(value, ListConfig) else value
         if not rule.allows(plain):
             raise ValueError(f"{key}={plain!r} is not allowed: {rule.allowed}")
+    checkpoint = OmegaConf.select(cfg, "callbacks.checkpoint")
+    if isinstance(checkpoint, DictConfig) and checkpoint.get("monitor"):
+        checkpoint_mode(checkpoint.monitor, checkpoint.get("mode"))

@@ -8,11 +8,11 @@ from lightning import Callback, LightningModule, Trainer
 
 from pets.callbacks.dashboards import writers
 from pets.data.datamodule import ImageDataModule
-from pets.data.image_table import Part
 from pets.evaluation import artifacts
 from pets.evaluation.embedding import publish_embedding
 from pets.evaluation.evaluate import Evaluation, Options, evaluate, key_numbers
 from pets.model.classifier import Classifier
+from pets.settings.parts import Part
 
 log = logging.getLogger(__name__)
 

@@ -15,13 +15,14 @@ from pets.data.batch import Batch, BatchTransform
 from pets.data.cache.build import CACHES, build_cache
 from pets.data.cache.resized import ResizedImages
 from pets.data.dataset import ImageDataset, Sample, collate
-from pets.data.image_table import ImageTable, Part, build_image_table
+from pets.data.image_table import ImageTable, build_image_table
 from pets.data.labels import Vocab
 from pets.data.presize import Presize
 from pets.data.rng import Stream
 from pets.data.sampler import SeededSampler, Start, process_of
 from pets.data.sources.folder import ImageSource
 from pets.data.splits import Split, SplitRule, write_manifest
+from pets.settings.parts import Part
 
 
 class ImageDataModule(LightningDataModule):
@@ -230,10 +231,6 @@ class ImageDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Sample]:
         """Return the test part in order."""
         return self.loader("test")
-
-    def predict_dataloader(self) -> DataLoader[Sample]:
-        """Return the validation part in order."""
-        return self.loader("valid")
 
     def augment(self, batch: Batch) -> Batch:
         """Augment a training batch as its uniforms decide, to images of `train_size`."""

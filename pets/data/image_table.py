@@ -4,7 +4,7 @@ import csv
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -14,8 +14,8 @@ from pets.data.labels import Vocab
 from pets.data.sources.folder import ImageSource, examples
 from pets.data.sources.table import CsvTable
 from pets.data.splits import Split, SplitRule
+from pets.settings.parts import PARTS, Part
 
-Part = Literal["train", "valid", "test"]
 T = TypeVar("T")
 
 
@@ -29,7 +29,7 @@ class SampleError(ValueError):
 
 
 def _no_parts() -> Split:
-    return Split(*(np.empty(0, dtype=np.int64) for _ in Split._fields))
+    return Split(*(np.empty(0, dtype=np.int64) for _ in PARTS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +76,8 @@ class ImageTable:
         Raises:
             ValueError: The part is unknown or empty.
         """
-        if part not in Split._fields:
-            raise ValueError(f"part={part!r} must be one of {', '.join(Split._fields)}")
+        if part not in PARTS:
+            raise ValueError(f"part={part!r} must be one of {', '.join(PARTS)}")
         indices: np.ndarray = getattr(self.split, part)
         if not len(indices):
             raise ValueError(

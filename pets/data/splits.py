@@ -16,9 +16,9 @@ import numpy as np
 from pets.data.rng import Stream, generator
 from pets.data.sources.folder import ImageSource, examples
 from pets.data.sources.table import CsvTable
+from pets.settings.parts import PARTS
 
 METHODS = ("random", "stratified", "official", "column")
-PARTS = ("train", "valid", "test")
 MANIFEST_VERSION = 1
 
 _log = logging.getLogger(__name__)

@@ -12,10 +12,10 @@ from pets.augment.batch import BatchTransform
 from pets.data.rng import Stream
 from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import Predictions, infer
+from pets.settings.parts import Part
 
 if TYPE_CHECKING:
     from pets.data.datamodule import ImageDataModule
-    from pets.data.image_table import Part
     from pets.model.classifier import Classifier
 
 

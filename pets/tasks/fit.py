@@ -13,6 +13,7 @@ from pets.data.datamodule import ImageDataModule
 from pets.model.checkpoint import read_checkpoint
 from pets.model.classifier import Classifier
 from pets.runs import run_folder
+from pets.settings.metrics import check_measured
 
 
 def run(cfg: DictConfig) -> float:
@@ -22,9 +23,12 @@ def run(cfg: DictConfig) -> float:
         The final value of `optimized_metric`.
 
     Raises:
-        ValueError: `optimized_metric` is not among the metrics of the run.
+        ValueError: The run will not measure `optimized_metric`.
     """
     data = build.data_module(cfg)
+    check_measured(
+        cfg.optimized_metric, n_classes=len(data.vocab), tested=len(data.splits.test) > 0, at_end=cfg.evaluate.at_end
+    )
     model = build.classifier(cfg, data.vocab)
     # A damaged file is said in one line here, before anything is written.
     checkpoint = read_checkpoint(cfg.ckpt_path) if cfg.ckpt_path else None
@@ -51,9 +55,9 @@ def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataMo
     metrics |= at_end.metrics
     if len(data.splits.test) and not cfg.evaluate.at_end:
         metrics |= trainer.test(model, data, verbose=False)[0]
-    if cfg.optimized_metric not in metrics:
-        raise ValueError(f"optimized_metric={cfg.optimized_metric!r} is not among: {', '.join(sorted(metrics))}")
     if trainer.is_global_zero:
         seconds = time.perf_counter() - started
         run_folder.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
+    if cfg.optimized_metric not in metrics:  # only training measures train/..., and there was nothing left to train
+        raise ValueError(f"optimized_metric={cfg.optimized_metric!r} is not among: {', '.join(sorted(metrics))}")
     return metrics[cfg.optimized_metric]

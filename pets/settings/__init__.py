@@ -1,0 +1,1 @@
+"""Every setting of the project, declared once and without torch."""
