@@ -40,3 +40,13 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed() -> None:
 def test_a_missing_value_is_named() -> None:
     with pytest.raises(ValueError, match=r"^data\.root is required: add data\.root=VALUE"):
         rules.check(OmegaConf.create({"data": {"root": "???"}}))
+
+
+@pytest.mark.parametrize("mode", ["min", None])
+def test_a_checkpoint_watches_its_metric_in_the_metrics_own_direction(mode: str | None) -> None:
+    checkpoint = {"monitor": "valid/error_rate", "mode": mode}
+    rules.check(OmegaConf.create({"callbacks": {"checkpoint": checkpoint}}))
+    with pytest.raises(
+        ValueError, match=r"^callbacks\.checkpoint\.mode=max is not allowed: the best valid/error_rate is"
+    ):
+        rules.check(OmegaConf.create({"callbacks": {"checkpoint": checkpoint | {"mode": "max"}}}))

@@ -43,6 +43,7 @@ class Suspect(NamedTuple):
 def confusion_matrix(predictions: Predictions) -> NDArray[np.int64]:
     """Return int64 (C, C) counts; rows are actual classes, columns predicted ones."""
     n_classes = len(predictions.classes)
+    # torchmetrics' would, under deterministic algorithms, compare each image with each of the C x C cells.
     cells = predictions.targets * n_classes + predictions.predicted
     return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
 
@@ -118,7 +119,7 @@ def top_losses(predictions: Predictions, k: int) -> NDArray[np.int64]:
 
 
 def suspects(predictions: Predictions, confidence: float) -> list[Suspect]:
-    """Return the images whose label the classifier contradicts, the costliest first.
+    """Return the images whose label the classifier contradicts, the largest loss first.
 
     Args:
         predictions: What was inferred.

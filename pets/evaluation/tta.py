@@ -1,4 +1,4 @@
-"""Test-time augmentation: the mean of several augmented looks at an image, blended with the plain one."""
+"""Test-time augmentation: predictions averaged over augmented passes, blended with the plain ones."""
 
 from __future__ import annotations
 
