@@ -74,16 +74,16 @@ def test_the_confusion_matrix_is_torchmetrics_own() -> None:
 def test_values_equal_torchmetrics_where_every_class_occurs() -> None:
     _, logits, targets, _ = random_batch(400, n_classes=8)
     values = measure(outcome_of(logits, targets))
-    probabilities, options = logits.softmax(dim=1), {"num_classes": 8}
-    expected = {
+    probabilities = logits.softmax(dim=1)
+    expected: dict[str, torch.Tensor | float] = {
         "loss": 0.5,
-        "error_rate": 1 - multiclass_accuracy(logits, targets, average="micro", **options),
-        "accuracy": multiclass_accuracy(logits, targets, average="micro", **options),
-        "accuracy_macro": multiclass_accuracy(logits, targets, **options),
-        "precision_macro": multiclass_precision(logits, targets, **options),
-        "f1_macro": multiclass_f1_score(logits, targets, **options),
-        "top5_accuracy": multiclass_accuracy(logits, targets, average="micro", top_k=5, **options),
-        "ece": multiclass_calibration_error(probabilities, targets, n_bins=15, **options),
+        "error_rate": 1 - multiclass_accuracy(logits, targets, average="micro", num_classes=8),
+        "accuracy": multiclass_accuracy(logits, targets, average="micro", num_classes=8),
+        "accuracy_macro": multiclass_accuracy(logits, targets, num_classes=8),
+        "precision_macro": multiclass_precision(logits, targets, num_classes=8),
+        "f1_macro": multiclass_f1_score(logits, targets, num_classes=8),
+        "top5_accuracy": multiclass_accuracy(logits, targets, average="micro", top_k=5, num_classes=8),
+        "ece": multiclass_calibration_error(probabilities, targets, n_bins=15, num_classes=8),
     }
     assert values == pytest.approx({name: float(value) for name, value in expected.items()}, abs=1e-6)
 
