@@ -5,14 +5,14 @@ started again with the same folder, it does what is missing.
 """
 
 import argparse
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from pets.evaluation.intervals import wilson
+from pets.evaluation.intervals import spread, wilson
 from pets.sweep.ranking import settings
+from pets.sweep.ranking import table as aligned
 from pets.sweep.record import Job, read_jobs
 
 BOOK = {
@@ -53,17 +53,13 @@ def table(jobs: Iterable[Job]) -> str:
     runs: dict[str, list[Job]] = {name: [] for name in BOOK}
     for job in jobs:
         runs[settings(job)["experiment"]].append(job)
-    lines = [
-        f"Error rate after the last epoch, with the 95% Wilson interval on {BOOK_IMAGES} images",
-        "",
-        "| experiment | theirs, one run | ours, mean | sd | seeds |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for name, printed in BOOK.items():
-        rates = [job.error_rate.value for job in runs[name] if job.error_rate]
-        sd = f"{statistics.stdev(rates):.4f}" if len(rates) > 1 else ""
-        lines.append(f"| {name} | {_cell(printed)} | {_cell(statistics.fmean(rates))} | {sd} | {len(rates)} |")
-    return "\n".join(lines) + "\n"
+        ours = spread([job.error_rate.value for job in runs[name] if job.error_rate])
+        sd = "" if ours.sd is None else f"{ours.sd:.4f}"
+        rows.append([name, _cell(printed), _cell(ours.mean), sd, str(ours.n)])
+    about = f"Error rate after the last epoch, with the 95% Wilson interval on {BOOK_IMAGES} images"
+    return f"{about}\n\n{aligned(['experiment', 'theirs, one run', 'ours, mean', 'sd', 'seeds'], rows)}\n"
 
 
 def _cell(rate: float) -> str:

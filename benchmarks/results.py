@@ -5,7 +5,6 @@ A folder is a run or holds runs, such as a sweep. Runs whose commands differ onl
 
 import argparse
 import json
-import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from pets.evaluation.intervals import Interval, wilson
+from pets.evaluation.intervals import spread, wilson
+from pets.sweep.ranking import SEEDS, experiments, settings, table
 
-SEEDS = ("seed", "data.split.seed")
-"""Keys in which the runs of one table differ."""
 NOT_OF_THE_RUN = ("run_dir", "sweep")
 """Keys that say where a run is written and with which others it was started."""
 ABOUT = """\
@@ -32,7 +30,7 @@ class Run:
     """What a finished run left.
 
     Attributes:
-        overrides: Key and value as typed, without the seeds and where to write.
+        overrides: What was typed, without where to write.
         seeds: (seed of the run, seed of the split).
         wrong: Validation images that were misjudged.
         n: Validation images.
@@ -40,17 +38,12 @@ class Run:
         versions: Version of each package.
     """
 
-    overrides: tuple[tuple[str, str], ...]
+    overrides: tuple[str, ...]
     seeds: tuple[int, int]
     wrong: int
     n: int
     seconds: float
     versions: tuple[tuple[str, str], ...]
-
-    @property
-    def error(self) -> Interval:
-        """Error rate with its interval."""
-        return wilson(self.wrong, self.n)
 
 
 def read_run(folder: Path) -> Run:
@@ -64,10 +57,9 @@ def read_run(folder: Path) -> Run:
     typed: list[str] = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
     if "valid/error_rate" not in metrics:
         raise ValueError(f"{folder / 'metrics.json'} has no valid/error_rate")
-    pairs = [tuple(re.split("=", text, maxsplit=1)) for text in typed]
     n = metrics["n"]["valid"]
     return Run(
-        overrides=tuple((key, value) for key, value in pairs if key not in (*SEEDS, *NOT_OF_THE_RUN)),
+        overrides=tuple(text for text in typed if text.partition("=")[0] not in NOT_OF_THE_RUN),
         seeds=(metrics["seed"], metrics["split"]["seed"]),
         wrong=round(metrics["valid/error_rate"] * n),
         n=n,
@@ -93,46 +85,40 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
 
 def markdown(runs: Iterable[Run]) -> str:
     """Return the whole page."""
-    groups: dict[tuple[tuple[str, str], ...], list[Run]] = {}
-    for run in runs:
-        groups.setdefault(tuple(sorted(run.overrides)), []).append(run)
-    return "\n".join(["# Results", "", ABOUT, *(_table(group) for group in groups.values())])
+    return "\n".join(["# Results", "", ABOUT, *(_section(group) for group in experiments(runs))])
 
 
-def _table(runs: Sequence[Run]) -> str:
+def _section(runs: Sequence[Run]) -> str:
+    """Return the table of runs that differ only in their seeds, below their command."""
     runs = sorted(runs, key=lambda run: run.seeds)
-    options = dict(runs[0].overrides)
-    title = options.get("experiment", "default")
-    lines = [
-        f"## {title}",
-        "",
-        f"    {_command(runs)}",
-        "",
-        "| seed | split | n | wrong | error rate | 95% interval | minutes |",
-        "|---:|---:|---:|---:|---:|---|---:|",
-        *(_row(str(run.seeds[0]), str(run.seeds[1]), run.wrong, run.n, f"{run.error.value:.4f}", run.seconds)
-          for run in runs),
-    ]  # fmt: skip
-    rates = [run.error.value for run in runs]
+    rows = [
+        _row(f"{run.seeds[0]}", f"{run.seeds[1]}", run.wrong, run.n, f"{run.wrong / run.n:.4f}", run.seconds)
+        for run in runs
+    ]
     if len(runs) > 1:
-        mean = f"**{statistics.fmean(rates):.4f}**, sd {statistics.stdev(rates):.4f}"
+        rate = spread([run.wrong / run.n for run in runs])
         wrong, n = sum(run.wrong for run in runs), sum(run.n for run in runs)
-        lines.append(_row(f"all {len(runs)}", "", wrong, n, mean, statistics.fmean(run.seconds for run in runs)))
+        seconds = statistics.fmean(run.seconds for run in runs)
+        rows.append(_row(f"all {rate.n}", "", wrong, n, f"**{rate.mean:.4f}**, sd {rate.sd:.4f}", seconds))
+    header = ["seed", "split", "n", "wrong", "error rate", "95% interval", "minutes"]
+    title = settings(runs[0]).get("experiment", "default")
     versions = ", ".join(f"{name} {version}" for name, version in runs[0].versions)
-    return "\n".join([*lines, "", f"With {versions}.", ""])
+    return f"## {title}\n\n    {_command(runs)}\n\n{table(header, rows)}\n\nWith {versions}.\n"
 
 
-def _row(seed: str, split: str, wrong: int, n: int, rate: str, seconds: float) -> str:
+def _row(seed: str, split: str, wrong: int, n: int, rate: str, seconds: float) -> list[str]:
     interval = wilson(wrong, n)
-    cells = (seed, split, n, wrong, rate, f"{interval.low:.3f} to {interval.high:.3f}", f"{seconds / 60:.1f}")
-    return f"| {' | '.join(map(str, cells))} |"
+    return [seed, split, str(n), str(wrong), rate, f"{interval.low:.3f} to {interval.high:.3f}", f"{seconds / 60:.1f}"]
 
 
 def _command(runs: Sequence[Run]) -> str:
     """Return the command of the runs, with a letter for a seed that differs between them."""
-    seeds = [f"{key}={values[0] if len(set(values)) == 1 else 'S'}" for key, values in zip(
-        SEEDS, zip(*(run.seeds for run in runs), strict=True), strict=True)]  # fmt: skip
-    typed = (f"{key}={Path(value).name if value.startswith('/') else value}" for key, value in runs[0].overrides)
+    pairs = (text.partition("=") for text in runs[0].overrides)
+    typed = [
+        f"{key}={Path(value).name if value.startswith('/') else value}" for key, _, value in pairs if key not in SEEDS
+    ]
+    of_runs = zip(("seed", "data.split.seed"), zip(*(run.seeds for run in runs), strict=True), strict=True)
+    seeds = [f"{key}={values[0] if len(set(values)) == 1 else 'S'}" for key, values in of_runs]
     return " ".join(["python train.py", *typed, *seeds])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pets"
 FLOW = """
-errors allowed rules settings files machine runs schedule data augment model evaluation deploy callbacks build tasks
+errors allowed settings rules files machine runs schedule data augment model evaluation deploy callbacks build tasks
 sweep cli __main__
 """
 """Files and folders of the package from left to right: a module imports from its left only."""
@@ -18,12 +18,13 @@ WITHIN = {
     "data/sources": "folder table oxford_pets drawn",
     "data/sources/drawn": "canvas animal photograph demo_set",
     "data/cache": "resized build",
+    "settings": "metrics parts",
     "runs": "run_folder resume",
     "schedule": "recipe one_cycle lr_range",
     "augment": "uniforms geometry lighting mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form head losses metrics layer_groups network "
     "checkpoint classifier",
-    "evaluation": "intervals predictions threshold interpretation calibration report suspects tta gradcam evaluate "
+    "evaluation": "intervals predictions threshold interpretation report tta gradcam evaluate "
     "figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve classes confusion reliability grids batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file snippets model_card",
@@ -36,6 +37,8 @@ WITHIN = {
 TORCH_FREE = [
     "pets",
     "pets.rules",
+    "pets.settings.metrics",
+    "pets.settings.parts",
     "pets.runs.resume",
     "pets.cli",
     "pets.sweep.leaderboard",

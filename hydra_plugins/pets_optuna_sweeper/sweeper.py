@@ -16,6 +16,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from pets.settings.metrics import direction
+
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 class OptunaSweeper(Sweeper):
     """Run `n_trials` jobs, each chosen by TPE from those before it; the leaderboard shows the best.
 
-    Whether a low or a high metric is better stands in `callbacks.checkpoint.mode`.
+    Whether a low or a high `optimized_metric` is better stands in `pets.settings.metrics`.
 
     Args:
         n_trials: Jobs in all.
@@ -66,9 +68,8 @@ class OptunaSweeper(Sweeper):
         said = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         fixed, space = split(parser.parse_overrides(said))
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        maximize = OmegaConf.select(self.config, "callbacks.checkpoint.mode") == "max"
         sampler = optuna.samplers.TPESampler(seed=self.seed, constant_liar=self.n_jobs > 1)
-        study = optuna.create_study(direction="maximize" if maximize else "minimize", sampler=sampler)
+        study = optuna.create_study(direction=f"{direction(self.config.optimized_metric)}imize", sampler=sampler)
         for first in range(0, self.n_trials, self.n_jobs):
             self._batch(study, fixed, space, first, min(self.n_jobs, self.n_trials - first))
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are either the old one or the new one, whatever happens while they are written."""
+"""Checkpoints: which one is the best, and files that are either the old one or the new one, whatever happens."""
 
 import io
 import os
@@ -7,6 +7,23 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from pets.settings.metrics import checkpoint_mode
+
+
+def best_checkpoint(monitor: str, mode: str | None = None, **options: Any) -> ModelCheckpoint:
+    """Return Lightning's callback that keeps the best checkpoint; the mode follows from the metric.
+
+    Args:
+        monitor: The metric that says what is best.
+        mode: min or max, for a metric of the user's own.
+        options: What else `ModelCheckpoint` takes.
+
+    Raises:
+        ValueError: As in `checkpoint_mode`.
+    """
+    return ModelCheckpoint(monitor=monitor, mode=checkpoint_mode(monitor, mode), **options)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -16,6 +16,7 @@ from pets.data.batch import Batch
 from pets.data.datamodule import ImageDataModule
 from pets.evaluation.figures.batches import before_and_after
 from pets.settings.config import leaves
+from pets.settings.metrics import CURVES
 
 HPARAM_GROUPS = ("seed", "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder")
 NOT_HPARAMS = ("_target_", "_partial_", "_convert_", "root")
@@ -29,12 +30,12 @@ COLUMNS = (
 """What the HPARAMS table offers besides what was typed on the command line; a list of all keys would hide these."""
 SHOWN = 5
 """Columns of hyperparameters that the HPARAMS table shows unasked."""
-HPARAM_METRICS = ("valid/error_rate", "valid/loss", "valid/accuracy", "valid/accuracy_macro", "train/loss_epoch")
+HPARAM_METRICS = sorted((tag for tag in CURVES if CURVES[tag].hparams), key=lambda tag: tag.startswith("train/"))
+"""Metric columns of the HPARAMS table, validation first."""
+CHARTS = dict.fromkeys(metric.chart for metric in CURVES.values() if metric.chart)
 LAYOUT = {
     "1 learning": {
-        "loss of training and validation": ["Multiline", ["train/loss$", "valid/loss$"]],
-        "error rate": ["Multiline", ["valid/error_rate$"]],
-        "accuracy, mean over the classes": ["Multiline", ["valid/accuracy_macro$"]],
+        chart: ["Multiline", [f"{tag}$" for tag, metric in CURVES.items() if metric.chart == chart]] for chart in CHARTS
     },
     "2 schedule and speed": {
         "learning rate of each layer group": ["Multiline", ["lr/early$", "lr/late$", "lr/head$"]],

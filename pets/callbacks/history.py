@@ -9,20 +9,14 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from pets.model.layer_groups import format_group_table, group_table
+from pets.settings.metrics import CURVES
 
 log = logging.getLogger("pets.history")
 
-COLUMNS = ("epoch", "phase", "train_loss", "valid_loss", "error_rate", "time")
-"""The console's columns: fastai's, and the phase."""
-METRICS = {
-    "train_loss": "train/loss",
-    "train_loss_epoch": "train/loss_epoch",
-    "valid_loss": "valid/loss",
-    "error_rate": "valid/error_rate",
-    "accuracy": "valid/accuracy",
-    "accuracy_macro": "valid/accuracy_macro",
-}
+METRICS = {metric.column: tag for tag, metric in CURVES.items() if metric.column}
 """A column of history.csv and the logged metric it holds."""
+COLUMNS = ("epoch", "phase", *(column for column, tag in METRICS.items() if CURVES[tag].console), "time")
+"""The console's columns: fastai's, and the phase."""
 
 
 def clock(seconds: float) -> str:

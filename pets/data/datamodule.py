@@ -232,10 +232,6 @@ class ImageDataModule(LightningDataModule):
         """Return the test part in order."""
         return self.loader("test")
 
-    def predict_dataloader(self) -> DataLoader[Sample]:
-        """Return the validation part in order."""
-        return self.loader("valid")
-
     def augment(self, batch: Batch) -> Batch:
         """Augment a training batch as its uniforms decide, to images of `train_size`."""
         transform = self.batch_transform

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
-from pets.evaluation.calibration import Bin
 from pets.evaluation.evaluate import Evaluation, Options
 from pets.evaluation.figures.classes import precision_recall_figure, recall_figure, worst_classes
 from pets.evaluation.figures.confusion import confusion_figure
@@ -27,6 +26,7 @@ from pets.evaluation.interpretation import (
 )
 from pets.evaluation.predictions import Predictions, evaluation_images
 from pets.files import write_csv
+from pets.model.metrics import Bin
 
 if TYPE_CHECKING:
     from pets.data.datamodule import ImageDataModule
@@ -89,9 +89,10 @@ def console(evaluation: Evaluation, folder: Path, k: int = 5) -> str:
     """Return the lines for the console: the error with its interval, the k most confused pairs, where the rest is."""
     whole, predictions = evaluation.report, evaluation.predictions
     low, high = whole["error_rate_interval"]
+    top5 = f"top-5 accuracy {whole['top5_accuracy']:.1%}, " if "top5_accuracy" in whole else ""
     lines = [
         f"{evaluation.part}: {whole['wrong']} of {whole['n']:,} images wrong, error {whole['error_rate']:.1%} "
-        f"(95% interval {low:.1%} to {high:.1%}), top-5 accuracy {whole['top5_accuracy']:.1%}, "
+        f"(95% interval {low:.1%} to {high:.1%}), {top5}"
         f"calibration error {whole['calibration']['ece']:.3f}"
     ]
     if "tta" in whole:

@@ -1,25 +1,21 @@
-"""The evaluation of one part of the data: what was predicted, and every number that is read off it."""
+"""The evaluation of parts of the data: their predictions, and the report on each."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pets.evaluation.calibration import expected_calibration_error, reliability_bins
-from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import Predictions, infer
 from pets.evaluation.report import report
-from pets.evaluation.threshold import threshold_for_precision
+from pets.evaluation.threshold import accepted, choose_threshold
 from pets.evaluation.tta import compare, tta
+from pets.model.metrics import expected_calibration_error, reliability_bins
 
 if TYPE_CHECKING:
     from pets.data.datamodule import ImageDataModule
     from pets.model.classifier import Classifier
     from pets.settings.parts import Part
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,44 +97,15 @@ def _tta_report(
     classifier: Classifier, data: ImageDataModule, part: Part, plain: Predictions, options: Options
 ) -> dict[str, Any]:
     blended = tta(classifier, data, part, plain, n=options.tta_n, beta=options.tta_beta)
-    ece = expected_calibration_error(reliability_bins(blended))
+    ece = expected_calibration_error(reliability_bins(blended.probabilities, blended.targets))
     return {"passes": options.tta_n, "beta": options.tta_beta, **compare(plain, blended), "ece": ece}
-
-
-def choose_threshold(valid: Predictions, precision: float) -> float | None:
-    """Return the threshold that reaches a precision on the validation part; None, with a warning, if there is none."""
-    try:
-        return threshold_for_precision(valid, precision).value
-    except ValueError as error:
-        # The numbers of a finished training are worth more than the threshold they do not reach.
-        log.warning(f"evaluate.precision={precision}: {error}; no threshold is set")
-        return None
-
-
-def accepted(predictions: Predictions, threshold: float) -> dict[str, Any]:
-    """Return as plain values what a threshold accepts: images, precision with its 95% interval, and coverage."""
-    kept = predictions.confidence >= threshold
-    n = int(kept.sum())
-    precision = wilson(int(predictions.correct[kept].sum()), n)._asdict() if n else None
-    return {"value": threshold, "accepted": n, "precision": precision, "coverage": n / len(predictions)}
 
 
 def key_numbers(evaluation: Evaluation) -> dict[str, float]:
     """Return the numbers of a report that belong beside the training's metrics, named `<part>/...`."""
     whole = evaluation.report
     low, high = whole["error_rate_interval"]
-    numbers = {
-        "loss": whole["loss"],
-        "error_rate": whole["error_rate"],
-        "error_rate_low": low,
-        "error_rate_high": high,
-        "accuracy": whole["accuracy"]["micro"],
-        "accuracy_macro": whole["accuracy"]["macro"],
-        "precision_macro": whole["macro"]["precision"],
-        "f1_macro": whole["macro"]["f1"],
-        "top5_accuracy": whole["top5_accuracy"],
-        "ece": whole["calibration"]["ece"],
-    }
+    numbers: dict[str, float] = whole["metrics"] | {"error_rate_low": low, "error_rate_high": high}
     if "threshold" in whole:
         chosen = whole["threshold"]
         numbers |= {"threshold": chosen["value"], "threshold_coverage": chosen["coverage"]}

@@ -1,4 +1,4 @@
-"""What was taken for what, and which images cost most: read off the predictions, as in fastai's interpretation."""
+"""What the predictions tell: confused classes, images with the largest losses, labels that are probably wrong."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -27,9 +27,23 @@ class ConfusedPair(NamedTuple):
     second_as_first: int
 
 
+class Suspect(NamedTuple):
+    """A doubted image. Its table, edited, is what `data.relabel` reads: columns `file` and `label`."""
+
+    file: str
+    label: str
+    """What the classifier says, and `data.relabel` would make of it."""
+    actual: str
+    """The label that it has."""
+    p_label: float
+    p_actual: float
+    loss: float
+
+
 def confusion_matrix(predictions: Predictions) -> NDArray[np.int64]:
     """Return int64 (C, C) counts; rows are actual classes, columns predicted ones."""
     n_classes = len(predictions.classes)
+    # torchmetrics' would, under deterministic algorithms, compare each image with each of the C x C cells.
     cells = predictions.targets * n_classes + predictions.predicted
     return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
 
@@ -102,3 +116,25 @@ def top_losses(predictions: Predictions, k: int) -> NDArray[np.int64]:
     Source: fastai's Interpretation.top_losses.
     """
     return np.argsort(-predictions.losses, kind="stable")[:k]
+
+
+def suspects(predictions: Predictions, confidence: float) -> list[Suspect]:
+    """Return the images whose label the classifier contradicts, the largest loss first.
+
+    Args:
+        predictions: What was inferred.
+        confidence: Least probability of the predicted class, in [0, 1].
+    """
+    doubted = np.flatnonzero(~predictions.correct & (predictions.confidence >= confidence))
+    order = doubted[np.argsort(-predictions.losses[doubted], kind="stable")]
+    return [
+        Suspect(
+            str(predictions.files[row]),
+            predictions.classes[predictions.predicted[row]],
+            predictions.classes[predictions.targets[row]],
+            round(float(predictions.confidence[row]), 4),
+            round(float(predictions.p_actual[row]), 4),
+            round(float(predictions.losses[row]), 4),
+        )
+        for row in order.tolist()
+    ]

@@ -1,7 +1,8 @@
-"""Proportions with their 95% interval: a number without one says little at the sizes of a validation set."""
+"""How sure a number is: the 95% interval of a share, mean and standard deviation over repeated runs."""
 
+from collections.abc import Sequence
 from math import sqrt
-from statistics import NormalDist
+from statistics import NormalDist, fmean, stdev
 from typing import NamedTuple
 
 Z95 = NormalDist().inv_cdf(0.975)
@@ -31,3 +32,17 @@ def wilson(successes: int, n: int) -> Interval:
     half = Z95 / (1 + z2 / n) * sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     # At 0 and at n successes one end equals the estimate; min and max absorb the rounding.
     return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+
+
+class Spread(NamedTuple):
+    """A number over n repeats, such as seeds."""
+
+    mean: float
+    sd: float | None
+    """Sample standard deviation; None for a single repeat."""
+    n: int
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return mean and sample standard deviation of at least one value."""
+    return Spread(fmean(values), stdev(values) if len(values) > 1 else None, len(values))

@@ -1,14 +1,14 @@
-"""The numbers of a set of predictions, each with what it needs to be believed, as plain values for JSON."""
+"""The report on a set of predictions: the metrics with their intervals, and every class, as plain values for JSON."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pets.evaluation.calibration import expected_calibration_error, reliability_bins
 from pets.evaluation.interpretation import confusion_matrix
 from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import Predictions
+from pets.model.metrics import Outcome, class_scores, measure, reliability_bins
 
 
 def report(predictions: Predictions) -> dict[str, Any]:
@@ -17,24 +17,29 @@ def report(predictions: Predictions) -> dict[str, Any]:
     Shares are in [0, 1] and intervals are 95% Wilson intervals. With one label an image, precision, recall and F1
     averaged over images (micro) all equal the accuracy; averaged over classes (macro) they differ. What is undefined
     (the recall of a class without images, the precision of a class never predicted) is None, and a note says so.
+    `metrics` has what metrics.json has, under the same names; what needs more classes than there are is left out.
     """
     matrix = confusion_matrix(predictions)
-    n, wrong = len(predictions), int((~predictions.correct).sum())
-    error = wilson(wrong, n)
-    bins = reliability_bins(predictions)
+    probabilities, targets = predictions.probabilities, predictions.targets
+    loss = float(predictions.losses.mean(dtype=np.float64))
+    metrics = measure(Outcome(matrix, loss, probabilities, targets))
+    error = wilson(int((~predictions.correct).sum()), len(predictions))
+    bins = reliability_bins(probabilities, targets)
     classes = class_metrics(matrix, predictions.classes)
-    present = [metrics for metrics in classes.values() if metrics["n"]]
-    macro = {key: float(np.mean([metrics[key] or 0.0 for metrics in present])) for key in ("precision", "recall", "f1")}
     return {
-        "n": n,
-        "wrong": wrong,
-        "error_rate": error.value,
+        "n": len(predictions),
+        "wrong": int((~predictions.correct).sum()),
+        "metrics": metrics,
+        "error_rate": metrics["error_rate"],
         "error_rate_interval": [error.low, error.high],
-        "accuracy": {"micro": 1 - error.value, "macro": macro["recall"]},
-        "top5_accuracy": top_k_accuracy(predictions, k=5),
-        "loss": float(predictions.losses.mean(dtype=np.float64)),
-        "macro": macro,
-        "calibration": {"ece": expected_calibration_error(bins), "bins": [b._asdict() for b in bins]},
+        "accuracy": {"micro": metrics["accuracy"], "macro": metrics["accuracy_macro"]},
+        **{name: metrics[name] for name in ("top5_accuracy", "loss") if name in metrics},
+        "macro": {
+            "precision": metrics["precision_macro"],
+            "recall": metrics["accuracy_macro"],
+            "f1": metrics["f1_macro"],
+        },
+        "calibration": {"ece": metrics["ece"], "bins": [b._asdict() for b in bins]},
         "classes": classes,
         "notes": _notes(classes),
     }
@@ -42,27 +47,17 @@ def report(predictions: Predictions) -> dict[str, Any]:
 
 def class_metrics(matrix: NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Return n, precision, recall with interval and F1 of each class from a confusion matrix (rows actual)."""
-    hits, n_actual, n_predicted = matrix.diagonal().tolist(), matrix.sum(axis=1).tolist(), matrix.sum(axis=0).tolist()
+    scores = [[None if np.isnan(value) else value for value in column.tolist()] for column in class_scores(matrix)]
+    counts = matrix.sum(axis=1).tolist(), matrix.diagonal().tolist()
     return {
-        name: _one_class(hit, actual, predicted)
-        for name, hit, actual, predicted in zip(classes, hits, n_actual, n_predicted, strict=True)
-    }
-
-
-def top_k_accuracy(predictions: Predictions, k: int) -> float:
-    """Return the share of images whose actual class is among the k most probable ones."""
-    order = np.argsort(-predictions.probabilities, axis=1, kind="stable")[:, :k]
-    return float((order == predictions.targets[:, None]).any(axis=1).mean())
-
-
-def _one_class(hits: int, n_actual: int, n_predicted: int) -> dict[str, Any]:
-    recall = wilson(hits, n_actual) if n_actual else None
-    return {
-        "n": n_actual,
-        "precision": hits / n_predicted if n_predicted else None,
-        "recall": recall.value if recall else None,
-        "recall_interval": [recall.low, recall.high] if recall else None,
-        "f1": 2 * hits / (n_actual + n_predicted) if n_actual else None,
+        name: {
+            "n": n,
+            "precision": precision,
+            "recall": recall,
+            "recall_interval": list(wilson(hits, n)[1:]) if n else None,
+            "f1": f1,
+        }
+        for name, n, hits, precision, recall, f1 in zip(classes, *counts, *scores, strict=True)
     }
 
 

@@ -1,11 +1,15 @@
 """A threshold on the highest probability: below it a prediction means "none of these"."""
 
+import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pets.evaluation.intervals import Interval, wilson
 from pets.evaluation.predictions import Predictions
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,21 @@ def threshold_for_precision(predictions: Predictions, precision: float) -> Thres
         raise ValueError(f"no threshold reaches precision {precision}, the best is {shares.max():.3f}")
     last = int(reached[-1])
     return Threshold(float(confidence[last]), wilson(int(hits[last]), last + 1), (last + 1) / len(order))
+
+
+def choose_threshold(valid: Predictions, precision: float) -> float | None:
+    """Return the threshold that reaches a precision on the validation part; None, with a warning, if there is none."""
+    try:
+        return threshold_for_precision(valid, precision).value
+    except ValueError as error:
+        # The numbers of a finished training are worth more than the threshold they do not reach.
+        log.warning(f"evaluate.precision={precision}: {error}; no threshold is set")
+        return None
+
+
+def accepted(predictions: Predictions, threshold: float) -> dict[str, Any]:
+    """Return as plain values what a threshold accepts: images, precision with its 95% interval, and coverage."""
+    kept = predictions.confidence >= threshold
+    n = int(kept.sum())
+    precision = wilson(int(predictions.correct[kept].sum()), n)._asdict() if n else None
+    return {"value": threshold, "accepted": n, "precision": precision, "coverage": n / len(predictions)}

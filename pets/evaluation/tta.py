@@ -1,4 +1,4 @@
-"""Test-time augmentation: the mean of several augmented looks at an image, blended with the plain one."""
+"""Test-time augmentation: predictions averaged over augmented passes, blended with the plain ones."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pets.augment.batch import BatchTransform
 from pets.data.rng import Stream
 from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import Predictions, infer
+from pets.settings.parts import Part
 
 if TYPE_CHECKING:
     from pets.data.datamodule import ImageDataModule

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from lightning import LightningModule
@@ -13,6 +13,7 @@ from pets.model.layer_groups import param_groups
 from pets.model.losses import Loss
 from pets.model.metrics import EvaluationMetrics, SmoothedLoss
 from pets.model.network import FrozenNorms, Network
+from pets.settings.metrics import METRICS
 
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 
@@ -20,20 +21,11 @@ fastai_adamw = partial(torch.optim.AdamW, lr=1e-3, betas=(0.9, 0.99), eps=1e-5, 
 """AdamW with the constants of fastai's Adam; the recipe's schedule replaces lr and the first beta."""
 
 
-class Prediction(NamedTuple):
-    """What `predict_step` returns for a batch: positions in the item table, float32 logits (B, C), targets, padding."""
-
-    indices: Tensor
-    logits: Tensor
-    targets: Tensor
-    padding: Tensor
-
-
 class Classifier(Network, LightningModule):
     """A `Network` that Lightning trains.
 
-    Logs `train/loss` (fastai's moving average over the fit, of this process), `train/loss_epoch`, and for valid and
-    test `<part>/loss`, `/error_rate`, `/accuracy`, `/accuracy_macro`. Checkpoints carry `spec()` under "pets".
+    Logs `train/loss` (fastai's moving average over the fit, of this process), `train/loss_epoch`, and as `valid/...`
+    and `test/...` what `pets.settings.metrics` measures in every epoch. Checkpoints carry `spec()` under "pets".
     """
 
     def __init__(
@@ -98,9 +90,6 @@ class Classifier(Network, LightningModule):
     def on_test_epoch_end(self) -> None:
         self._log_metrics("test")
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
-        return Prediction(batch.indices, self(batch.images).float(), batch.targets, batch.padding)
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         try:
             return self.make_optimizer(param_groups(self))
@@ -123,4 +112,5 @@ class Classifier(Network, LightningModule):
     def _log_metrics(self, part: str) -> None:
         # compute() has already summed over the processes; sync_dist tells Lightning that the value is global.
         for name, value in self.metrics.compute().items():
-            self.log(f"{part}/{name}", value, prog_bar=name in ("loss", "error_rate"), sync_dist=True)
+            tag = f"{part}/{name}"
+            self.log(tag, value, prog_bar=METRICS[tag].console, sync_dist=True)

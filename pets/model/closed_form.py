@@ -5,19 +5,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FOLDS = 5
-"""Parts of the items that take turns in measuring how sure the discriminant may be."""
+"""Folds of the cross-validation that calibrates the discriminant."""
 SMOOTHING = 0.01
-"""Label smoothing in that measurement: it is never entirely sure."""
+"""Label smoothing of the calibration's cross entropy: keeps the temperature finite where no item is misclassified."""
 
 
 def discriminant_head(
     features: Tensor, targets: Tensor, n_classes: int, shrinkage: float = 0.9
 ) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of the linear layer that is the discriminant, as sure as cross-validation allows.
+    """Return weight and bias of the linear layer that is the discriminant, calibrated by temperature scaling.
 
-    The discriminant's own probabilities are far too sure where features outnumber items. Weight and bias are therefore
-    multiplied by the factor that minimises the cross entropy of items in `FOLDS` folds, each judged by the discriminant
-    of the others: training starts from a loss that means something. The factor changes no prediction.
+    The discriminant's own probabilities are far too high where features outnumber items. Weight and bias are therefore
+    divided by the temperature that minimises the cross entropy in a cross-validation with `FOLDS` folds: training
+    starts from a meaningful loss. The temperature changes no prediction.
 
     Args:
         features: Float (n, F), as the layer will receive them.
@@ -43,8 +43,8 @@ def discriminant_head(
             return weight, bias
         w, b = discriminant(features[others], targets[others], n_classes, shrinkage)
         logits[~others] = features[~others] @ w.T + b
-    factor = inverse_temperature(logits, targets)
-    return weight * factor, bias * factor
+    scale = inverse_temperature(logits, targets)
+    return weight * scale, bias * scale
 
 
 def discriminant(features: Tensor, targets: Tensor, n_classes: int, shrinkage: float) -> tuple[Tensor, Tensor]:
@@ -73,10 +73,10 @@ def discriminant(features: Tensor, targets: Tensor, n_classes: int, shrinkage: f
 
 
 def inverse_temperature(logits: Tensor, targets: Tensor) -> float:
-    """Return the factor in [1e-4, 1e4] on float64 logits (n, C) of the least cross entropy, by golden section.
+    """Return 1 / T of temperature scaling: the factor in [1e-4, 1e4] on float64 logits (n, C) of least cross entropy.
 
-    The cross entropy is convex in the factor, hence has one minimum; label smoothing keeps it finite where no item is
-    misjudged.
+    The cross entropy is convex in 1 / T, hence has one minimum, which golden-section search finds.
+    Source: Guo et al. (2017), On calibration of modern neural networks, section 4.2.
     """
 
     def cost(exponent: float) -> Tensor:

@@ -159,12 +159,6 @@ class LRCurve:
         """Return the curve as a JSON object."""
         return json.dumps(asdict(self), indent=2, allow_nan=False)
 
-    @classmethod
-    def from_json(cls, text: str) -> "LRCurve":
-        """Return the curve that `to_json` wrote; what follows from the losses is computed again."""
-        values = json.loads(text)
-        return cls(values["lrs"], values["losses"], values["num_steps"], values["batch_size"])
-
     def summary(self) -> str:
         """Return the result in one line."""
         found = ", ".join(f"{name} {lr:.2e}" for name, lr in self.suggestions.items())

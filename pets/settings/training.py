@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pets.settings.declare import Output, PathText, Text, declared
+from pets.settings.metrics import checkpoint_mode
 
 Batches = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)] | None
 
@@ -52,6 +53,22 @@ class Dashboards:
     """What loggers show besides curves."""
 
     images: Annotated[int, Field(ge=1, description="images of the first batch shown before and after augmentation")] = 8
+
+
+@declared("callbacks.checkpoint", "pets.callbacks.checkpoint_io.best_checkpoint", passed=None)
+class BestCheckpoint:
+    """best.ckpt; what else Lightning's ModelCheckpoint takes is passed on."""
+
+    monitor: Annotated[Text, Field(description='what "best" means')] = "valid/error_rate"
+    mode: Annotated[
+        Literal["min", "max"] | None,
+        Field(description="null: follows from monitor; min or max for a metric that a callback of your own logs"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _towards_the_better(self) -> "BestCheckpoint":
+        checkpoint_mode(self.monitor, self.mode)
+        return self
 
 
 PASSED = (

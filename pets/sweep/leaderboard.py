@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from pets import machine
 from pets.files import write_text
@@ -48,9 +48,8 @@ class Leaderboard(Callback):
         jobs = read_jobs(folder)
         if not jobs:
             return
-        maximize = OmegaConf.select(config, "callbacks.checkpoint.mode") == "max"
-        text = ranking.markdown(jobs, maximize)
-        write_text(folder / "leaderboard.csv", ranking.as_csv(jobs, maximize))
+        text = ranking.markdown(jobs)
+        write_text(folder / "leaderboard.csv", ranking.as_csv(jobs))
         write_text(folder / "leaderboard.md", f"# Leaderboard\n\n{text}")
         print(f"\n{text}\n{folder / 'leaderboard.md'}")
         if any(job.error is not None for job in jobs):

@@ -7,16 +7,27 @@ import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
+from pets.evaluation.intervals import Spread, spread
+from pets.settings.metrics import direction
 from pets.sweep.record import Job
 
 SEEDS = ("seed", "data.seed", "data.split.seed")
 """Keys that repeat an experiment rather than change it."""
 
 
-def settings(job: Job) -> dict[str, str]:
-    """Return the overrides of a job as a mapping, without the `+` of added keys."""
-    pairs = (override.lstrip("+").partition("=") for override in job.overrides)
+class _Run(Protocol):
+    @property
+    def overrides(self) -> tuple[str, ...]: ...
+
+
+Run = TypeVar("Run", bound=_Run)
+
+
+def settings(run: _Run) -> dict[str, str]:
+    """Return the overrides of a run as a mapping, without the `+` of added keys."""
+    pairs = (override.lstrip("+").partition("=") for override in run.overrides)
     return {key: value for key, _, value in pairs}
 
 
@@ -27,125 +38,117 @@ def varied(jobs: Sequence[Job]) -> list[str]:
     return [key for key in keys if len({each.get(key) for each in every}) > 1]
 
 
-def ranked(jobs: Iterable[Job], maximize: bool = False) -> list[Job]:
-    """Return the jobs, best first, then those without a value, then the failed ones."""
+def experiments(runs: Iterable[Run]) -> list[list[Run]]:
+    """Group the runs that differ in nothing but seeds."""
+    groups: dict[frozenset[tuple[str, str]], list[Run]] = {}
+    for run in runs:
+        rest = frozenset((key, value) for key, value in settings(run).items() if key not in SEEDS)
+        groups.setdefault(rest, []).append(run)
+    return list(groups.values())
+
+
+def ranked(jobs: Iterable[Job]) -> list[Job]:
+    """Return the jobs, the best value of their metric first, then those without a value, then the failed ones."""
 
     def rank(job: Job) -> tuple[bool, bool, float]:
         known = job.value is not None and not math.isnan(job.value)
-        return job.error is not None, not known, (-1 if maximize else 1) * (job.value or 0.0) if known else 0.0
+        return job.error is not None, not known, _cost(job.value or 0.0, job.metric) if known else 0.0
 
     return sorted(jobs, key=rank)
 
 
+def _cost(value: float, metric: str) -> float:
+    """Return what is lower for a better value."""
+    return value if direction(metric) == "min" else -value
+
+
 @dataclass(frozen=True)
 class Repeats:
-    """The finished jobs that differ in nothing but seeds.
-
-    Attributes:
-        jobs: The jobs, at least one.
-        mean: Mean of the metric.
-        sd: Sample standard deviation; None for a single job.
-    """
+    """The finished jobs that differ in nothing but seeds, at least one, and their metric."""
 
     jobs: tuple[Job, ...]
-    mean: float
-    sd: float | None
+    value: Spread
 
 
-def repeats(jobs: Iterable[Job], maximize: bool = False) -> list[Repeats]:
+def repeats(jobs: Iterable[Job]) -> list[Repeats]:
     """Group the finished jobs by everything but their seeds, the best mean first."""
-    groups: dict[frozenset[tuple[str, str]], list[Job]] = {}
-    for job in jobs:
-        if job.error is None and job.value is not None:
-            rest = frozenset((key, value) for key, value in settings(job).items() if key not in SEEDS)
-            groups.setdefault(rest, []).append(job)
-    found = []
-    for group in groups.values():
-        values = [job.value for job in group if job.value is not None]
-        sd = statistics.stdev(values) if len(values) > 1 else None
-        found.append(Repeats(tuple(group), statistics.fmean(values), sd))
-    return sorted(found, key=lambda group: (math.isnan(group.mean), -group.mean if maximize else group.mean))
+    finished = [job for job in jobs if job.error is None and job.value is not None]
+    found = [
+        Repeats(tuple(group), spread([job.value for job in group if job.value is not None]))
+        for group in experiments(finished)
+    ]
+    return sorted(
+        found, key=lambda group: (math.isnan(group.value.mean), _cost(group.value.mean, group.jobs[0].metric))
+    )
 
 
-def markdown(jobs: Sequence[Job], maximize: bool = False) -> str:
-    """Return the leaderboard as Markdown that also reads well on a console.
+def markdown(jobs: Sequence[Job]) -> str:
+    """Return the leaderboard of at least one job as Markdown that also reads well on a console.
 
-    Args:
-        jobs: At least one job.
-        maximize: Whether a higher metric is better.
+    Why a job failed stands in a numbered note below the table.
     """
-    keys = varied(jobs)
+    keys, metric = varied(jobs), jobs[0].metric
     alike = [override for override in jobs[0].overrides if override.lstrip("+").partition("=")[0] not in keys]
-    failed = sum(job.error is not None for job in jobs)
+    failed = [job for job in ranked(jobs) if job.error is not None]
+    first = "lowest" if direction(metric) == "min" else "highest"
     lines = [
-        f"{len(jobs)} jobs" + (f", {failed} failed" if failed else "")
-        + f"; {jobs[0].metric}, the {'highest' if maximize else 'lowest'} first; intervals are Wilson's, 95%"
+        f"{len(jobs)} jobs" + (f", {len(failed)} failed" if failed else "")
+        + f"; {metric}, the {first} first; intervals are Wilson's, 95%"
     ]  # fmt: skip
     if alike:
         lines.append(f"All jobs: `{' '.join(alike)}`")
-    groups = repeats(jobs, maximize)
-    if any(group.sd is not None for group in groups):
-        lines += ["", _seeds_table(groups, [key for key in keys if key not in SEEDS], jobs[0].metric)]
-    return "\n".join([*lines, "", _jobs_table(ranked(jobs, maximize), keys)]) + "\n"
+    groups = repeats(jobs)
+    if any(group.value.sd is not None for group in groups):
+        lines += ["", _seeds_table(groups, [key for key in keys if key not in SEEDS], metric)]
+    lines += ["", _jobs_table(ranked(jobs), keys)]
+    if failed:
+        lines += ["", *(f"{number}. {job.name}: {job.error}" for number, job in enumerate(failed, start=1))]
+    return "\n".join(lines) + "\n"
 
 
 def _seeds_table(groups: Sequence[Repeats], keys: Sequence[str], metric: str) -> str:
     """Return the table of means: one row for the jobs that differ only in seeds."""
     rows = []
     for group in groups:
-        said = settings(group.jobs[0])
+        said, value = settings(group.jobs[0]), group.value
         seconds = statistics.fmean(job.seconds for job in group.jobs)
-        spread = "" if group.sd is None else f"{group.sd:.4f}"
-        row = [*(short(said.get(key, "")) for key in keys), f"{group.mean:.4f}", spread, str(len(group.jobs))]
-        rows.append([*row, duration(seconds)])
-    return _table([*keys, f"{metric}, mean", "sd", "n", "time, mean"], rows)
+        sd = "" if value.sd is None else f"{value.sd:.4f}"
+        row = [*(short(said.get(key, "")) for key in keys), f"{value.mean:.4f}", sd, str(value.n), duration(seconds)]
+        rows.append(row)
+    return table([*keys, f"{metric}, mean", "sd", "n", "time, mean"], rows)
 
 
 def _jobs_table(jobs: Sequence[Job], keys: Sequence[str]) -> str:
-    """Return the table of jobs; what failed says why."""
+    """Return the table of jobs; a failed one has the number of its note."""
     is_error_rate = jobs[0].metric.endswith("/error_rate")
-    failed = any(job.error is not None for job in jobs)
-    rows = []
+    rows, notes = [], 0
     for job in jobs:
         said, rate = settings(job), job.error_rate
-        value = "failed" if job.error is not None else "" if job.value is None else f"{job.value:.4f}"
-        interval = f"{rate.low:.3f} to {rate.high:.3f}, n={job.images}" if rate else ""
+        value = "" if job.value is None else f"{job.value:.4f}"
+        if job.error is not None:
+            notes += 1
+            value = f"failed [{notes}]"
         error = [] if is_error_rate else [f"{rate.value:.4f}" if rate else ""]
-        why = [job.error or ""] if failed else []
-        rows.append(
-            [
-                job.name,
-                *(short(said.get(key, "")) for key in keys),
-                value,
-                *error,
-                interval,
-                duration(job.seconds),
-                *why,
-            ]
-        )
-    header = [
-        jobs[0].metric,
-        *([] if is_error_rate else ["error rate"]),
-        "interval",
-        "time",
-        *(["why"] if failed else []),
-    ]
-    return _table(["job", *keys, *header], rows)
+        interval = f"{rate.low:.3f} to {rate.high:.3f}, n={job.images}" if rate else ""
+        varying = (short(said.get(key, "")) for key in keys)
+        rows.append([job.name, *varying, value, *error, interval, duration(job.seconds)])
+    error = [] if is_error_rate else ["error rate"]
+    return table(["job", *keys, jobs[0].metric, *error, "interval", "time"], rows)
 
 
-def as_csv(jobs: Sequence[Job], maximize: bool = False) -> str:
+def as_csv(jobs: Sequence[Job]) -> str:
     """Return the ranked jobs as CSV: one row a job, with mean, sd and number of its repeats."""
     keys = varied(jobs)
-    of_job = {job.name: group for group in repeats(jobs, maximize) for job in group.jobs}
+    of_job = {job.name: group.value for group in repeats(jobs) for job in group.jobs}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     numbers = ("error_rate", "low", "high", "images", "seconds", "mean", "sd", "n", "error")
     writer.writerow(["job", *keys, jobs[0].metric, *numbers])
-    for job in ranked(jobs, maximize):
-        said, group = settings(job), of_job.get(job.name)
+    for job in ranked(jobs):
+        said = settings(job)
         rate = list(job.error_rate or [None] * 3)
-        spread = [group.mean, group.sd, len(group.jobs)] if group else [None] * 3
-        row = [job.name, *(said.get(key) for key in keys), job.value, *rate, job.images, job.seconds, *spread]
+        repeated = list(of_job.get(job.name, [None] * 3))
+        row = [job.name, *(said.get(key) for key in keys), job.value, *rate, job.images, job.seconds, *repeated]
         writer.writerow([*row, job.error])
     return text.getvalue()
 
@@ -162,7 +165,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table whose columns are aligned."""
     cells = [list(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -18,8 +18,8 @@ from pets.data.images import open_image
 from pets.data.sources.folder import Listing
 from pets.data.survey import Facts, Finding, findings, near_duplicates, survey
 from pets.evaluation.figures.grids import image_grid
+from pets.evaluation.interpretation import Suspect, suspects
 from pets.evaluation.predictions import Predictions
-from pets.evaluation.suspects import Suspect, suspects
 from pets.files import write_csv, write_text
 
 log = logging.getLogger(__name__)

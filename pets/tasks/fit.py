@@ -17,6 +17,7 @@ from pets.model.checkpoint import Checkpoint, read_checkpoint
 from pets.model.classifier import Classifier
 from pets.runs.overrides import typed
 from pets.runs.run_folder import RunFolder
+from pets.settings.metrics import check_measured
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def run(cfg: DictConfig) -> float:
         The final value of `optimized_metric`.
 
     Raises:
-        UserError: `optimized_metric` is not among the metrics of the run.
+        UserError: The run will not measure `optimized_metric`.
     """
     # A damaged file is said in one line here, before anything is written.
     checkpoint = read_checkpoint(cfg.ckpt_path) if cfg.ckpt_path else None
@@ -38,6 +39,9 @@ def run(cfg: DictConfig) -> float:
         log.info("the run is finished: %s", folder.path)
         return _optimized(cfg, metrics)
     data = build.data_module(cfg)
+    check_measured(
+        cfg.optimized_metric, n_classes=len(data.vocab), tested=len(data.splits.test) > 0, at_end=cfg.evaluate.at_end
+    )
     model = build.classifier(cfg, data.vocab)
     trainer = build.trainer(cfg, resumed_step=checkpoint.step if checkpoint and in_place else None)
     if trainer.is_global_zero:
@@ -78,8 +82,7 @@ def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataMo
     metrics |= at_end.metrics
     if len(data.splits.test) and not cfg.evaluate.at_end:
         metrics |= trainer.test(model, data, verbose=False)[0]
-    value = _optimized(cfg, metrics)
     if trainer.is_global_zero:
         seconds = time.perf_counter() - started
         records.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
-    return value
+    return _optimized(cfg, metrics)

@@ -45,4 +45,4 @@ def test_the_table_has_mean_spread_and_number_of_ours() -> None:
     ]
     rows = [line for line in book.table(jobs).splitlines() if line.startswith("| book_")]
     assert len(rows) == len(book.BOOK)
-    assert rows[0] == "| book_baseline | 0.0805 (0.068 to 0.095) | 0.1000 (0.086 to 0.116) | 0.0141 | 2 |"
+    assert rows[0] == "| book_baseline       | 0.0805 (0.068 to 0.095) | 0.1000 (0.086 to 0.116) | 0.0141 | 2     |"

@@ -27,12 +27,12 @@ def test_runs_that_differ_in_their_seeds_make_one_table(tmp_path: Path) -> None:
         "",
         "    python train.py experiment=few_shot seed=S data.split.seed=S",
         "",
-        "| seed | split | n | wrong | error rate | 95% interval | minutes |",
-        "|---:|---:|---:|---:|---:|---|---:|",
-        "| 0 | 0 | 74 | 7 | 0.0946 | 0.047 to 0.183 | 1.5 |",
-        "| 1 | 1 | 74 | 9 | 0.1216 | 0.065 to 0.215 | 1.5 |",
-        "| 2 | 2 | 74 | 8 | 0.1081 | 0.056 to 0.199 | 1.5 |",
-        "| all 3 |  | 222 | 24 | **0.1081**, sd 0.0135 | 0.074 to 0.156 | 1.5 |",
+        "| seed  | split | n   | wrong | error rate            | 95% interval   | minutes |",
+        "|-------|-------|-----|-------|-----------------------|----------------|---------|",
+        "| 0     | 0     | 74  | 7     | 0.0946                | 0.047 to 0.183 | 1.5     |",
+        "| 1     | 1     | 74  | 9     | 0.1216                | 0.065 to 0.215 | 1.5     |",
+        "| 2     | 2     | 74  | 8     | 0.1081                | 0.056 to 0.199 | 1.5     |",
+        "| all 3 |       | 222 | 24    | **0.1081**, sd 0.0135 | 0.074 to 0.156 | 1.5     |",
         "",
         "With torch 2.14.1.",
     ]
@@ -40,10 +40,12 @@ def test_runs_that_differ_in_their_seeds_make_one_table(tmp_path: Path) -> None:
 
 def test_other_settings_make_another_table(tmp_path: Path) -> None:
     leave_run(tmp_path / "a", 0, 7)
-    leave_run(tmp_path / "b", 0, 9, "recipe.epochs=1", "data.root=/somewhere/photos")
+    leave_run(tmp_path / "b", 0, 9, "+recipe.epochs=1", "data.root=/somewhere/photos")
     page = markdown(read_runs([tmp_path]))
-    assert page.count("| seed |") == 2
-    assert "    python train.py experiment=few_shot recipe.epochs=1 data.root=photos seed=0 data.split.seed=0\n" in page
+    assert page.count("| seed ") == 2
+    assert (
+        "    python train.py experiment=few_shot +recipe.epochs=1 data.root=photos seed=0 data.split.seed=0\n" in page
+    )
 
 
 def test_a_folder_without_a_finished_run_is_named(tmp_path: Path) -> None:

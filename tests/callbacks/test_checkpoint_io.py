@@ -1,4 +1,4 @@
-"""A checkpoint is the old one or the new one, whatever happens while it is written."""
+"""The best checkpoint is that of the metric; a file is the old one or the new one, whatever happens."""
 
 import errno
 import os
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
-from pets.callbacks.checkpoint_io import AtomicCheckpointIO
+from pets.callbacks.checkpoint_io import AtomicCheckpointIO, best_checkpoint
 
 OLD, NEW = {"weights": torch.zeros(1000)}, {"weights": torch.ones(1000)}
 
@@ -84,3 +85,10 @@ def test_a_limit_on_the_size_of_files_is_met_while_writing(path: Path) -> None:
     assert done.returncode == errno.EFBIG
     assert holds(path, OLD)
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("monitor", "mode"), [("valid/error_rate", "min"), ("valid/accuracy_macro", "max")])
+def test_the_best_checkpoint_follows_its_metric_and_is_known_by_lightnings_name(monitor: str, mode: str) -> None:
+    callback, lightnings = best_checkpoint(monitor), ModelCheckpoint(monitor=monitor, mode=mode)
+    assert callback.mode == mode
+    assert callback.state_key == lightnings.state_key, "a checkpoint of another version finds its callback's state"

@@ -92,9 +92,9 @@ def test_training_drops_an_incomplete_batch_unless_it_is_the_only_one(tiny_pets:
     assert [len(batch.targets) for batch in datamodule(tiny_pets).val_dataloader()] == [4, 3]
 
 
-def test_predicts_the_validation_part_in_order(tiny_pets: Path) -> None:
+def test_validates_in_order(tiny_pets: Path) -> None:
     data = datamodule(tiny_pets)
-    indices = torch.cat([batch.indices for batch in data.predict_dataloader()])
+    indices = torch.cat([batch.indices for batch in data.val_dataloader()])
     assert indices.tolist() == data.splits.valid.tolist()
 
 

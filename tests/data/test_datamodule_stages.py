@@ -75,9 +75,6 @@ class Probe(LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self.check(batch, "test")
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return self.check(batch, "predict")
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
@@ -100,7 +97,6 @@ def test_each_stage_gets_its_transform_exactly_once(tiny_pets: Path, tmp_path: P
         "fit": {"sanity": "evaluate", "train": "train", "validate": "evaluate"},
         "validate": {"validate": "evaluate"},
         "test": {"test": "evaluate"},
-        "predict": {"predict": "evaluate"},
     }
     for run, expected in runs.items():
         probe = Probe()

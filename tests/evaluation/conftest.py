@@ -40,6 +40,12 @@ def make_from_counts(make_predictions: MakePredictions) -> Callable[[np.ndarray]
     return make
 
 
+@pytest.fixture
+def four(make_predictions: MakePredictions) -> Predictions:
+    """Four predictions of two classes, from sure to unsure: right, right, wrong, right."""
+    return make_predictions([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]], [0, 0, 1, 0])
+
+
 class TinyClassifier(nn.Module):
     """A convolution, batch normalisation, dropout and a linear head."""
 

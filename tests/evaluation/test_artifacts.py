@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pets.evaluation.artifacts import console
-from pets.evaluation.evaluate import Evaluation, accepted
+from pets.evaluation.evaluate import Evaluation
 from pets.evaluation.predictions import Predictions
 from pets.evaluation.report import report
+from pets.evaluation.threshold import accepted
 from pets.evaluation.tta import compare
 
 FromCounts = Callable[[np.ndarray], Predictions]
@@ -21,7 +23,7 @@ def test_console_in_full(make_from_counts: FromCounts) -> None:
     whole["threshold"] = accepted(predictions, 0.5)
     said = console(Evaluation("valid", predictions, whole), Path("run/valid")).splitlines()
     assert said[0].startswith(
-        "valid: 4 of 40 images wrong, error 10.0% (95% interval 4.0% to 23.1%), top-5 accuracy 100"
+        "valid: 4 of 40 images wrong, error 10.0% (95% interval 4.0% to 23.1%), calibration error 0.0"
     )
     assert said[1:] == [
         "  with 4 augmented passes: error 10.0% (95% interval 4.0% to 23.1%); "
@@ -39,3 +41,11 @@ def test_console_of_a_perfect_part(make_from_counts: FromCounts) -> None:
     said = console(Evaluation("test", predictions, report(predictions)), Path("run/test"))
     assert "error 0.0% (95% interval 0.0% to 35.4%)" in said
     assert "confused" not in said
+
+
+@pytest.mark.parametrize(("n_classes", "says"), [(5, False), (6, True)])
+def test_top_5_is_left_out_with_five_classes_or_fewer(make_from_counts: FromCounts, n_classes: int, says: bool) -> None:
+    predictions = make_from_counts(np.eye(n_classes, dtype=np.int64))
+    whole = report(predictions)
+    assert ("top-5 accuracy 100.0%" in console(Evaluation("test", predictions, whole), Path("run"))) == says
+    assert ("top5_accuracy" in whole) == ("top5_accuracy" in whole["metrics"]) == says

@@ -2,9 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from pets.evaluation.interpretation import (
     ConfusedPair,
@@ -26,6 +28,14 @@ matrices = st.integers(1, 6).flatmap(lambda n: arrays(np.int64, (n, n), elements
 def test_confusion_matrix_has_actual_rows_and_predicted_columns(make_predictions) -> None:
     made = make_predictions([[0.9, 0.1, 0], [0.1, 0.9, 0], [0.1, 0.9, 0], [0, 0, 1]], [0, 0, 1, 0])
     assert confusion_matrix(made).tolist() == [[1, 1, 1], [0, 1, 0], [0, 0, 0]]
+
+
+def test_confusion_matrix_is_torchmetrics_own(make_predictions) -> None:
+    rng = np.random.default_rng(2)
+    made = make_predictions(rng.dirichlet(np.ones(4), 200), rng.integers(0, 4, 200))
+    predicted, targets = torch.from_numpy(made.probabilities), torch.from_numpy(made.targets)
+    theirs = multiclass_confusion_matrix(predicted, targets, num_classes=4)
+    np.testing.assert_array_equal(confusion_matrix(made), theirs.numpy())
 
 
 @settings(deadline=None)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pets.evaluation.intervals import wilson
+from pets.evaluation.intervals import spread, wilson
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,8 @@ def test_wilson_narrows_with_n() -> None:
 def test_wilson_refuses_impossible_counts(successes: int, n: int) -> None:
     with pytest.raises(ValueError, match=f"{successes} of {n}"):
         wilson(successes, n)
+
+
+def test_spread_is_the_mean_and_the_sample_standard_deviation() -> None:
+    assert spread([0.3, 0.2, 0.4]) == pytest.approx((0.3, 0.1, 3))
+    assert spread([0.25]) == (0.25, None, 1)

@@ -9,7 +9,7 @@ from torchmetrics.functional.classification import multiclass_f1_score, multicla
 
 from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import Predictions
-from pets.evaluation.report import report, top_k_accuracy
+from pets.evaluation.report import report
 
 
 def take(predictions: Predictions, rows: np.ndarray) -> Predictions:
@@ -32,7 +32,9 @@ def test_report_by_hand(make_from_counts) -> None:
     assert made["macro"]["precision"] == pytest.approx((0.6 + 0.8) / 2)
     assert made["loss"] == pytest.approx(-(7 * np.log(0.95) + 3 * np.log(0.05)) / 10, abs=1e-6)
     assert made["calibration"]["ece"] == pytest.approx(0.25, abs=1e-6)
-    assert made["top5_accuracy"] == 1.0
+    assert "top5_accuracy" not in made
+    assert made["metrics"]["error_rate"] == 0.3
+    assert made["metrics"]["f1_macro"] == made["macro"]["f1"]
     assert made["notes"] == []
 
 
@@ -62,18 +64,13 @@ def test_class_metrics_agree_with_torchmetrics(make_predictions) -> None:
         assert [metrics[key] for metrics in classes] == pytest.approx(expected, abs=1e-6)
 
 
-def test_top_k_accuracy(make_predictions) -> None:
-    made = make_predictions([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6]], [1, 2, 0])
-    assert [top_k_accuracy(made, k) for k in (1, 2, 3)] == pytest.approx([0, 2 / 3, 1])
-
-
 @settings(deadline=None)
 @given(seed=st.integers(0, 1000), n=st.integers(1, 40))
 def test_report_does_not_depend_on_the_order_of_the_images(make_predictions, seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     made = make_predictions(rng.dirichlet(np.ones(3), n), rng.integers(0, 3, n))
     before, after = report(made), report(take(made, rng.permutation(n)))
-    for key in ("wrong", "error_rate_interval", "classes", "accuracy", "top5_accuracy", "notes"):
+    for key in ("wrong", "error_rate_interval", "classes", "accuracy", "notes"):
         assert before[key] == after[key]
     assert before["calibration"]["ece"] == pytest.approx(after["calibration"]["ece"])
     assert before["error_rate_interval"][0] <= before["error_rate"] <= before["error_rate_interval"][1]

@@ -1,6 +1,9 @@
+import logging
+
 import pytest
 
-from pets.evaluation.threshold import threshold_for_precision
+from pets.evaluation.predictions import Predictions
+from pets.evaluation.threshold import accepted, choose_threshold, threshold_for_precision
 
 
 def one_vs_rest(make_predictions, rows: list[tuple[float, bool]]):
@@ -32,3 +35,18 @@ def test_unreachable_precision_names_the_best(make_predictions) -> None:
         threshold_for_precision(made, 0.9)
     with pytest.raises(ValueError, match="got 95"):
         threshold_for_precision(made, 95)
+
+
+def test_a_threshold_accepts_what_reaches_it(four: Predictions) -> None:
+    threshold = choose_threshold(four, precision=1.0)
+    assert threshold == pytest.approx(0.8)
+    chosen = accepted(four, threshold)
+    assert (chosen["accepted"], chosen["coverage"]) == (2, 0.5)
+    assert chosen["precision"] == pytest.approx({"value": 1.0, "low": 0.342, "high": 1.0}, abs=1e-3)
+    assert accepted(four, 0.95) == {"value": 0.95, "accepted": 0, "precision": None, "coverage": 0.0}
+
+
+def test_a_precision_out_of_reach_is_told_and_sets_none(make_predictions, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert choose_threshold(make_predictions([[0.9, 0.1], [0.8, 0.2]], [1, 0]), precision=0.9) is None
+    assert "evaluate.precision=0.9: no threshold reaches precision 0.9, the best is 0.500" in caplog.text

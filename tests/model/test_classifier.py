@@ -80,8 +80,7 @@ def test_images_are_normalised_once_in_every_stage(tmp_path: Path) -> None:
     trainer.fit(model, loader, loader)  # sanity check, training, validation
     trainer.validate(model, loader, verbose=False)
     trainer.test(model, loader, verbose=False)
-    trainer.predict(model, loader)
-    assert len(seen) == 6
+    assert len(seen) == 5
     expected = (0.5 - model.mean) / model.std
     assert all(torch.equal(images, expected.expand(4, 3, 32, 32)) for images in seen)
 
@@ -177,16 +176,6 @@ def test_the_sanity_check_leaves_no_trace(tmp_path: Path) -> None:
         results.append({key: value.item() for key, value in trainer.callback_metrics.items()})
     assert results[0] == results[1]
     assert "valid/error_rate" in results[0]
-
-
-def test_predictions_carry_indices_logits_and_targets(tmp_path: Path) -> None:
-    model, batch = small(), make_batch(4, padded=1)
-    (prediction,) = make_trainer(tmp_path).predict(model, Loader(batch))
-    with torch.no_grad():
-        assert torch.equal(prediction.logits, model.eval()(batch.images))
-    assert torch.equal(prediction.indices, batch.indices)
-    assert torch.equal(prediction.targets, batch.targets)
-    assert prediction.padding.tolist() == [False, False, False, True]
 
 
 @pytest.mark.parametrize("loss", [CrossEntropy(), OneVsRest()])

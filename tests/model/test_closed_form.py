@@ -46,7 +46,7 @@ def test_predictions_do_not_depend_on_the_unit_or_the_origin_of_the_features() -
     torch.testing.assert_close(F.linear(moved, *discriminant(moved, targets, 4, 0.9)).softmax(1), plain.softmax(1))
 
 
-def test_the_head_is_the_discriminant_as_sure_as_new_items_show() -> None:
+def test_the_head_is_the_discriminant_calibrated_for_new_items() -> None:
     features, targets = clouds(n=400, n_features=100, distance=0.3)
     train, new = slice(0, 100), slice(100, None)
     sure = discriminant(features[train], targets[train], 4, 0.1)
@@ -59,7 +59,7 @@ def test_the_head_is_the_discriminant_as_sure_as_new_items_show() -> None:
     assert factor[0, 0] < 0.5
 
 
-def test_the_best_factor_is_that_of_a_known_model() -> None:
+def test_the_inverse_temperature_is_that_of_a_known_model() -> None:
     generator = torch.Generator().manual_seed(1)
     logits = 0.5 * torch.randn(20_000, 5, generator=generator, dtype=torch.float64)
     targets = torch.multinomial((3 * logits).softmax(1), 1, generator=generator).flatten()

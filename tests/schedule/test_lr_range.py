@@ -1,6 +1,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -150,6 +151,5 @@ def test_any_number_of_points_gives_a_curve(points: int) -> None:
 
 def test_json_holds_the_curve() -> None:
     curve = curve_of(learns)
-    assert LRCurve.from_json(curve.to_json()) == curve
-    assert json.loads(curve.to_json())["suggestions"]["valley"] == curve.suggestions["valley"]
+    assert json.loads(curve.to_json()) == asdict(curve)
     assert "NaN" not in curve_of(lambda x: math.nan).to_json()

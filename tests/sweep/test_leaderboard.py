@@ -9,11 +9,11 @@ from pets.sweep.leaderboard import Leaderboard, crowded, missing
 from pets.sweep.record import Job, write_job
 
 
-def sweep(folder: Path, mode: str = "min") -> DictConfig:
+def sweep(folder: Path) -> DictConfig:
     """The part of a sweep's configuration that the callback reads."""
     targets = {"launcher": {"_target_": "hydra.basic"}, "sweeper": {"_target_": "hydra.basic"}}
     hydra = {"sweep": {"dir": str(folder)}, "runtime": {"choices": {"hydra/sweeper": "optuna"}}, **targets}
-    return OmegaConf.create({"hydra": hydra, "data": {"num_workers": 4}, "callbacks": {"checkpoint": {"mode": mode}}})
+    return OmegaConf.create({"hydra": hydra, "data": {"num_workers": 4}})
 
 
 def put(folder: Path, name: str, value: float | None, error: str | None = None) -> None:
@@ -24,7 +24,7 @@ def put(folder: Path, name: str, value: float | None, error: str | None = None) 
 def test_files_are_written_and_the_console_shows_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(tmp_path, "0", 0.7)
     put(tmp_path, "1", 0.8)
-    Leaderboard().on_multirun_end(sweep(tmp_path, "max"))
+    Leaderboard().on_multirun_end(sweep(tmp_path))
     text = (tmp_path / "leaderboard.md").read_text()
     assert text.startswith("# Leaderboard\n")
     assert text.index("0.8000") < text.index("0.7000")

@@ -1,10 +1,16 @@
 """Hydra's grammar of ranges as Optuna's distributions; what is fixed and what is searched."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 pytest.importorskip("optuna")
 
+import optuna
+from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hydra_plugins.pets_optuna_sweeper.sweeper import OptunaSweeper, distribution, split
@@ -42,3 +48,22 @@ def test_what_is_said_last_counts_and_what_is_no_range_is_fixed() -> None:
 def test_numbers_of_jobs_are_checked(arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"hydra\.sweeper\.n_\w+=0 must be at least 1"):
         OptunaSweeper(**arguments, seed=0, params={})
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("valid/loss", "minimize"), ("valid/f1_macro", "maximize")])
+def test_the_metric_says_which_way_to_search(
+    metric: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create_study(direction: str, **_: Any) -> None:
+        raise InterruptedError(direction)
+
+    monkeypatch.setattr(optuna, "create_study", create_study)
+    sweeper = OptunaSweeper(n_trials=1, n_jobs=1, seed=0, params={})
+    # The mode of the checkpoint callback, which said so before, speaks of another metric.
+    checkpoint = {"checkpoint": {"monitor": "valid/loss", "mode": "min"}}
+    sweeper.config = OmegaConf.create(
+        {"hydra": {"sweep": {"dir": str(tmp_path)}}, "optimized_metric": metric, "callbacks": checkpoint}
+    )
+    sweeper.hydra_context = SimpleNamespace(config_loader=None)  # type: ignore[assignment]
+    with pytest.raises(InterruptedError, match=expected):
+        sweeper.sweep([])

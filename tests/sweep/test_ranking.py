@@ -3,20 +3,21 @@
 import csv
 import io
 import math
-import statistics
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pets.evaluation.intervals import wilson
-from pets.sweep.ranking import as_csv, duration, markdown, ranked, repeats, short, varied
+from pets.sweep.ranking import as_csv, duration, experiments, markdown, ranked, repeats, short, table, varied
 from pets.sweep.record import Job
 
 
-def job(name: int, value: float | None, *overrides: str, error: str | None = None) -> Job:
+def job(
+    name: int, value: float | None, *overrides: str, error: str | None = None, metric: str = "valid/error_rate"
+) -> Job:
     rate = None if value is None or math.isnan(value) else wilson(round(value * 74), 74)
-    return Job(overrides, "valid/error_rate", value, 12.0, error, str(name), rate, 74 if rate else None)
+    return Job(overrides, metric, value, 12.0, error, str(name), rate, 74 if rate else None)
 
 
 JOBS = [
@@ -35,23 +36,31 @@ def test_only_what_varies_is_a_column() -> None:
 def test_the_best_is_first_and_the_failed_are_last() -> None:
     nan, empty = job(4, math.nan, "a=1"), job(5, None, "a=2")
     assert [each.name for each in ranked([*JOBS, nan])] == ["2", "1", "0", "4", "3"]
-    assert [each.name for each in ranked([*JOBS, empty], maximize=True)] == ["0", "1", "2", "5", "3"]
+    assert [each.name for each in ranked([*JOBS, empty])] == ["2", "1", "0", "5", "3"]
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_ranking_up_is_ranking_down_of_the_negative(values: list[float]) -> None:
-    jobs = [job(i, value) for i, value in enumerate(values)]
-    assert [each.value for each in ranked(jobs)] == sorted(values)
-    assert [each.value for each in ranked(jobs, maximize=True)] == sorted(values, reverse=True)
+def test_the_metric_says_whether_low_or_high_is_better(values: list[float]) -> None:
+    def ranking(metric: str) -> list[float | None]:
+        return [each.value for each in ranked(job(i, value, metric=metric) for i, value in enumerate(values))]
+
+    assert ranking("valid/error_rate") == ranking("test/loss") == sorted(values)
+    assert ranking("valid/accuracy") == ranking("valid/f1_macro") == sorted(values, reverse=True)
 
 
 def test_jobs_that_differ_only_in_seeds_are_repeats() -> None:
     split = [job(6, 0.4, "experiment=few_shot", "recipe.base_lr=0.01", "seed=0", "data.split.seed=1")]
     best, other = repeats([*JOBS, *split])
-    assert (best.mean, best.sd, len(best.jobs)) == (0.1, None, 1)
+    assert best.value == (0.1, None, 1)
     assert [each.name for each in other.jobs] == ["0", "1", "6"]
-    assert other.mean == pytest.approx(0.3)
-    assert other.sd == pytest.approx(statistics.stdev([0.3, 0.2, 0.4]))
+    assert other.value == pytest.approx((0.3, 0.1, 3))
+    assert [len(group) for group in experiments([*JOBS, *split])] == [3, 1, 1]
+
+
+def test_the_best_mean_is_first() -> None:
+    accuracies = [job(i, value, f"a={i}", metric="valid/accuracy") for i, value in enumerate((0.7, math.nan, 0.9))]
+    assert [group.jobs[0].name for group in repeats(accuracies)] == ["2", "0", "1"]
+    assert "valid/accuracy, the highest first" in markdown(accuracies)
 
 
 def test_markdown_shows_common_overrides_once_repeats_first_and_why_a_job_failed() -> None:
@@ -62,12 +71,21 @@ def test_markdown_shows_common_overrides_once_repeats_first_and_why_a_job_failed
     assert "mean" in lines[3]
     assert "0.2500" in text
     assert "0.0707" in text
-    assert lines[-1].startswith("| 3 ")
-    assert "failed" in lines[-1]
-    assert "recipe.base_lr=-1 is not allowed" in lines[-1]
-    assert "0.037 to 0.178, n=74" not in lines[-1]
-    table = [line for line in lines if line.startswith("|")]
-    assert len({len(line) for line in table[-5:]}) == 1
+    assert lines[-1] == "1. 3: recipe.base_lr=-1 is not allowed"
+    assert lines[-3].startswith("| 3 ")
+    assert "failed [1]" in lines[-3]
+    assert "is not allowed" not in lines[-3]
+    assert "0.037 to 0.178, n=74" not in lines[-3]
+    rows = [line for line in lines if line.startswith("|")]
+    assert len({len(line) for line in rows[-5:]}) == 1
+
+
+def test_failures_are_notes_in_the_order_of_the_rows_so_that_a_row_fits_a_terminal() -> None:
+    jobs = [job(i, None, f"a={i}", error="far too long for a row: " + 200 * "x") for i in range(2)]
+    lines = markdown([*jobs, job(2, 0.1, "a=2")]).splitlines()
+    assert max(len(line) for line in lines if line.startswith("|")) <= 80
+    assert [line.partition("far")[0] for line in lines[-2:]] == ["1. 0: ", "2. 1: "]
+    assert [line.split()[1] for line in lines if "failed [" in line] == ["0", "1"]
 
 
 def test_without_repeats_there_is_one_table() -> None:
@@ -91,8 +109,7 @@ def test_csv_has_one_row_a_job_with_all_digits() -> None:
 
 
 def test_a_cell_cannot_break_the_table() -> None:
-    line = markdown([job(0, None, "a=1", error="x | y")]).splitlines()[-1]
-    assert "x \\| y" in line
+    assert table(["a"], [["x | y"]]).splitlines()[-1] == "| x \\| y |"
 
 
 def test_long_numbers_are_shortened_and_nothing_else() -> None:

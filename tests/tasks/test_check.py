@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from pets.data.splits import read_manifest
+from pets.evaluation.interpretation import suspects
 from pets.evaluation.predictions import Predictions
-from pets.evaluation.suspects import suspects
 from pets.tasks import check, fit
 
 Compose = Callable[..., DictConfig]

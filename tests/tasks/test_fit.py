@@ -91,6 +91,8 @@ def test_a_third_part_is_tested(tiny_config: Compose) -> None:
     assert json.loads((Path(cfg.run_dir) / "metrics.json").read_text())["test/error_rate"] == metric
 
 
-def test_a_metric_of_a_part_that_is_not_there_is_named(tiny_config: Compose) -> None:
-    with pytest.raises(ValueError, match=r"optimized_metric='test/loss' is not among: .*valid/loss"):
-        fit.run(tiny_config("optimized_metric=test/loss"))
+def test_a_metric_of_a_part_that_is_not_there_is_named_before_training(tiny_config: Compose) -> None:
+    cfg = tiny_config("optimized_metric=test/loss")
+    with pytest.raises(ValueError, match=r"optimized_metric=test/loss: there is no test part"):
+        fit.run(cfg)
+    assert not (Path(cfg.run_dir) / "checkpoints").exists()

@@ -3,9 +3,9 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pets.evaluation.calibration import Bin, expected_calibration_error
 from pets.evaluation.figures.style import ACCENT, GRID, INK, MUTED, styled
 from pets.evaluation.intervals import wilson
+from pets.model.metrics import Bin, expected_calibration_error
 
 
 @styled

@@ -8,11 +8,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from pets.evaluation.calibration import reliability_bins
 from pets.evaluation.figures.classes import precision_recall_figure, recall_figure
 from pets.evaluation.figures.confusion import confusion_figure
 from pets.evaluation.figures.reliability import reliability_figure
 from pets.evaluation.report import report
+from pets.model.metrics import reliability_bins
 
 MATRIX = np.array([[5, 2, 0], [3, 4, 0], [0, 0, 0]])
 NAMES = ["Birman", "american_pit_bull_terrier", "pug"]
@@ -76,7 +76,7 @@ def test_37_classes_fit_and_cells_hold_their_numbers() -> None:
 
 def test_reliability_and_class_figures_hold_their_labels(make_from_counts) -> None:
     made = make_from_counts(MATRIX)
-    reliability = reliability_figure(reliability_bins(made))
+    reliability = reliability_figure(reliability_bins(made.probabilities, made.targets))
     assert {"accuracy", "images", "Reliability of 14 predictions, ECE 0.290"} <= set(texts(reliability))
     recall = recall_figure(report(made))
     labels = [label.get_text() for label in recall.axes[0].get_yticklabels()]
@@ -98,7 +98,10 @@ def test_figures_do_not_depend_on_the_users_settings() -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [lambda made: confusion_figure(MATRIX, NAMES), lambda made: reliability_figure(reliability_bins(made))],
+    [
+        lambda made: confusion_figure(MATRIX, NAMES),
+        lambda made: reliability_figure(reliability_bins(made.probabilities, made.targets)),
+    ],
     ids=["confusion", "reliability"],
 )
 def test_figures_leave_no_global_state(make: Callable, make_from_counts) -> None:

@@ -1,0 +1,6 @@
+from pets.data.splits import Split
+from pets.settings.parts import PARTS
+
+
+def test_a_split_has_these_parts() -> None:
+    assert Split._fields == PARTS == ("train", "valid", "test")
