@@ -1,19 +1,6 @@
-"""The command line: `python train.py key=value ...`; `python train.py --help` lists what can be said."""
+"""`python train.py key=value ...` is the command `pets`, from a checkout; `python train.py --help` lists what can be said."""
 
-import sys
-
-import hydra
-from omegaconf import DictConfig
-
-from pets import cli
-
-
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(cfg: DictConfig) -> float | None:
-    """Run the task that the config names; return the metric that a sweep optimizes."""
-    return cli.run(cfg)
-
+from pets.__main__ import main
 
 if __name__ == "__main__":
-    sys.argv = cli.arguments(sys.argv)
     main()
