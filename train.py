@@ -1,4 +1,4 @@
-"""`python train.py key=value ...` is the command `pets`, from a checkout; `python train.py --help` lists what can be said."""
+"""`python train.py key=value ...` in a checkout is `pets key=value ...`; `--help` lists what can be said."""
 
 from pets.__main__ import main
 
