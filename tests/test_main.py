@@ -47,7 +47,8 @@ def test_the_files_of_the_page_add_an_experiment_a_callback_and_an_augmentation(
     done = start(
         "python -m pets", "--config-dir=conf", "experiment=mine", "data=regex", f"data.root={tiny_pets}",
         "data.presize.size=40", "augment.size=32", "data.batch_size=8", "data.num_workers=0", "model=resnet18",
-        "model.weights=null", "model.head.hidden=8", "trainer=cpu", "recipe.epochs=1", "evaluate.at_end=false", cwd=tmp_path,
+        "model.weights=null", "model.head.hidden=8", "trainer=cpu", "recipe.epochs=1",
+        "evaluate.at_end=false", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = [line.split()[-1] for line in done.stdout.splitlines() if line.startswith("an epoch has ended")]
@@ -58,8 +59,8 @@ def test_the_files_of_the_page_add_an_experiment_a_callback_and_an_augmentation(
 def test_a_sweep_can_run_its_jobs_in_processes_of_their_own(tiny_pets: Path, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     done = start(
-        "python -m pets", "-m", "task=inspect", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "data=regex",
-        f"data.root={tiny_pets}", "data.presize.size=40", "augment.size=32", "data.num_workers=0",
+        "python -m pets", "-m", "task=inspect", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",
+        "data=regex", f"data.root={tiny_pets}", "data.presize.size=40", "augment.size=32", "data.num_workers=0",
         "model=resnet18", "model.weights=null", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
