@@ -226,8 +226,10 @@ def _batches(trainer: Trainer) -> Iterator[tuple[int, Batch]]:
     loader = private_api.new_training_loader(trainer)
     # A loader can hold a generator, or workers that persist: the copy draws from its own. The data is shared.
     loader = copy.deepcopy(loader, {id(loader.dataset): loader.dataset})
+    # As Lightning does; they are one sampler, or two where the loader was given a batch sampler.
+    samplers = {id(sampler): sampler for sampler in (loader.sampler, getattr(loader.batch_sampler, "sampler", None))}
     for epoch in itertools.count():
-        for sampler in (loader.sampler, getattr(loader.batch_sampler, "sampler", None)):
+        for sampler in samplers.values():
             if set_epoch := getattr(sampler, "set_epoch", None):
                 set_epoch(epoch)
         index = -1
