@@ -36,8 +36,7 @@ class Variant:
 
     precision: str = "bf16-mixed"
     compile: bool = True
-    fused: bool = True
-    deterministic: bool = False
+    fused: bool | None = True
 
 
 class Stopwatch:
@@ -79,7 +78,6 @@ def fit_seconds(module: Classifier, data: Any, variant: Variant, scale: Scale) -
             variant.precision,
             [_Watch(stopwatch)],
             accelerator=scale.device,
-            deterministic="warn" if variant.deterministic else None,
             limit_train_batches=scale.warm_up + scale.steps,
             limit_val_batches=0,
         ).fit(module, data)
@@ -111,11 +109,11 @@ def transform_share(module: Classifier, data: ImageDataModule, variant: Variant,
 def _mark(device: str) -> Any:
     if device != "cuda":
         return time.perf_counter()
-    event = torch.cuda.Event(enable_timing=True)
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     event.record()
     return event
 
 
 def _between(start: Any, end: Any) -> float:
     """Return the time between two marks, in milliseconds of the device or seconds of the clock."""
-    return end - start if isinstance(start, float) else start.elapsed_time(end)
+    return float(end - start if isinstance(start, float) else start.elapsed_time(end))

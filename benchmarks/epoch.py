@@ -6,6 +6,7 @@ The fit is what `python train.py` runs: built from conf/ with its default callba
 import copy
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -65,20 +66,21 @@ def _bare_fit(model: Classifier, data: ImageDataModule, recipe: Recipe) -> float
     """Train and validate without Lightning; return the last error rate."""
     optimizer = model.configure_optimizers()
     loaders = data.train_dataloader(), data.val_dataloader()
+    sampler: Any = loaders[0].sampler
     error = 1.0
     for epoch in range(recipe.epochs):
         _, phase, first = recipe.phase_at(epoch)
         model.freeze_to("head" if phase.frozen else "early")
         if epoch == first:
             optimizer.state.clear()
-        loaders[0].sampler.set_epoch(epoch)
+        sampler.set_epoch(epoch)
         _train_epoch(model, data, loaders[0], optimizer, recipe, epoch)
         error = _error_rate(model, data, loaders[1])
     return error
 
 
 def _train_epoch(
-    model: Classifier, data: ImageDataModule, loader: DataLoader, optimizer: Optimizer, recipe: Recipe, epoch: int
+    model: Classifier, data: ImageDataModule, loader: DataLoader[Any], optimizer: Optimizer, recipe: Recipe, epoch: int
 ) -> None:
     model.train()
     for index, batch in enumerate(loader):
@@ -94,7 +96,7 @@ def _train_epoch(
         optimizer.step()
 
 
-def _error_rate(model: Classifier, data: ImageDataModule, loader: DataLoader) -> float:
+def _error_rate(model: Classifier, data: ImageDataModule, loader: DataLoader[Any]) -> float:
     model.eval()
     wrong: list[Tensor] = []
     with torch.inference_mode():

@@ -28,11 +28,12 @@ IMAGES = 8000
 NO_DEVICE = "there is no CUDA device here: nothing of this part is measured"
 
 FAST = Variant()
+SHIPPED = replace(FAST, compile=False, fused=None)
+"""What `trainer=gpu` runs where nothing else is typed."""
 VARIANTS = {
     "bfloat16, compiled": FAST,
-    "bfloat16, compiled, deterministic as in conf/trainer": replace(FAST, deterministic=True),
     "bfloat16": replace(FAST, compile=False),
-    "bfloat16, AdamW not fused": replace(FAST, compile=False, fused=False),
+    "bfloat16, AdamW as torch chooses: as shipped": SHIPPED,
     "float32, compiled": replace(FAST, precision="32-true"),
     "float32": replace(FAST, precision="32-true", compile=False),
 }
@@ -54,7 +55,10 @@ def tables(
 ) -> Iterator[Table]:
     """Yield the tables of one architecture; `options` are those of the classifier."""
     loaders = {cache: _data(root, scale, cache) for cache in ("none", "ram")}
-    make = partial(_classifier, arch, len(loaders["none"].vocab), **options)
+
+    def make(variant: Variant) -> Classifier:
+        return _classifier(arch, len(loaders["none"].vocab), variant, **options)
+
     name, fast = next(iter(variants.items()))
     yield _rates(arch, scale, repeats, variants, make, loaders)
     shares = {name: fast, "bfloat16": replace(fast, compile=False)}
@@ -78,9 +82,13 @@ def _rates(
     name, fast = next(iter(variants.items()))
     n_classes = len(loaders["none"].vocab)
     batches = _synthetic(scale, n_classes)
-    train = {f"synthetic, {key}": (variant, ours.batch_loader(batches)) for key, variant in variants.items()}
+    train: dict[str, tuple[Variant, Any]] = {
+        f"synthetic, {key}": (variant, ours.batch_loader(batches)) for key, variant in variants.items()
+    }
     train |= {f"pipeline, cache {cache}, {name}": (fast, data) for cache, data in loaders.items()}
-    runs = {key: partial(fit_seconds, make(variant), data, variant, scale) for key, (variant, data) in train.items()}
+    runs: dict[str, Callable[[], float]] = {
+        key: partial(fit_seconds, make(variant), data, variant, scale) for key, (variant, data) in train.items()
+    }
     table = Table(f"gpu_{arch}", f"Training {arch} on one GPU, batch {scale.batch} at {scale.size}^2", "images/s", 0)
     reference, cached = f"synthetic, {name}", f"pipeline, cache ram, {name}"
     table.claims = [

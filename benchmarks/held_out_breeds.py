@@ -119,10 +119,10 @@ def train_head(features: Tensor, targets: Tensor, loss: Loss, n_classes: int, pe
     def closure() -> Tensor:
         optimizer.zero_grad()
         value: Tensor = scale * loss(head(features), targets) + penalty * head.weight.square().sum()
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     return head
 
 

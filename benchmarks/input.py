@@ -12,9 +12,10 @@ from benchmarks import ours, rivals
 from benchmarks.harness import Case, Claim, Table, interleave, rates
 from benchmarks.images import repeated
 from benchmarks.settings import Settings
-from pets.data.cache.build import CACHES
+from pets.data.datamodule import ImageDataModule
 from pets.data.images import open_image
 from pets.data.presize import Presize
+from pets.settings.data import CACHES
 
 BATCH, REPEATED = 64, 3
 OURS, FASTAI, LIMIT = "ours", "fastai", "limit"
@@ -89,7 +90,7 @@ def _drain_decoder(path: Callable[[int], Path], items: int) -> Callable[[], None
     return run
 
 
-def _drain_bare(module: ours.ImageDataModule) -> Callable[[], None]:
+def _drain_bare(module: ImageDataModule) -> Callable[[], None]:
     loader = module.train_dataloader()
     grid = F.affine_grid(torch.eye(2, 3).repeat(BATCH, 1, 1), [BATCH, 3, rivals.SIZE, rivals.SIZE], align_corners=False)
 

@@ -23,6 +23,7 @@ from pets.data.sources.folder import ImageFolder
 from pets.data.splits import SplitRule
 from pets.model.classifier import Classifier
 from pets.schedule.recipe import fine_tune
+from pets.settings.data import Cache
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -31,7 +32,7 @@ def data_module(
     root: Path,
     batch_size: int,
     presize: Presize | None = None,
-    cache: str = "none",
+    cache: Cache = "none",
     num_workers: int = WORKERS,
     size: int = SIZE,
 ) -> ImageDataModule:
@@ -96,9 +97,10 @@ def classifier(arch: str, n_classes: int, **options: Any) -> Classifier:
     return Classifier(arch, classes=[str(index) for index in range(n_classes)], weights=None, **options)
 
 
-def batch_loader(batches: Sequence[tuple[Tensor, Tensor]]) -> DataLoader:
+def batch_loader(batches: Sequence[tuple[Tensor, Tensor]]) -> DataLoader[Any]:
     """Return a loader of ready-made (float images, targets), as they are after the batch transform."""
-    return DataLoader([_batch(images, targets) for images, targets in batches], batch_size=None)
+    ready: Any = [_batch(images, targets) for images, targets in batches]  # a list is a dataset too
+    return DataLoader(ready, batch_size=None)
 
 
 def _batch(images: Tensor, targets: Tensor) -> Batch:
@@ -109,7 +111,7 @@ def _batch(images: Tensor, targets: Tensor) -> Batch:
 
 
 def quiet_trainer(
-    precision: str = "32-true", callbacks: Sequence[lightning.Callback] = (), epochs: int = 1, **settings: Any
+    precision: Any = "32-true", callbacks: Sequence[lightning.Callback] = (), epochs: int = 1, **settings: Any
 ) -> Any:
     """Return a Trainer, on the CPU unless told otherwise, that does nothing but train."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

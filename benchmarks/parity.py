@@ -67,7 +67,9 @@ def _train_ours(model: Classifier, batches: Batches) -> list[float]:
     losses: list[float] = []
 
     class Losses(lightning.Callback):
-        def on_train_batch_end(self, trainer: object, module: object, outputs: dict[str, Tensor], *_: object) -> None:
+        def on_train_batch_end(
+            self, trainer: object, pl_module: object, outputs: Any, batch: object, batch_idx: int
+        ) -> None:
             losses.append(outputs["loss"].item())
 
     recipe = fine_tune(EPOCHS, FROZEN_EPOCHS, BASE_LR)
@@ -81,7 +83,7 @@ def _train_fastai(learn: Any) -> list[float]:
     fastai = rivals.vision()
     losses: list[float] = []
 
-    class Seed(fastai.Callback):
+    class Seed(fastai.Callback):  # type: ignore[name-defined, misc]
         """Draws dropout as `StepSeed` does."""
 
         def before_fit(self) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -29,13 +30,14 @@ def run(arguments: list[str]) -> float:
     return time.perf_counter() - start
 
 
-def answer(function: str, root: Path, out: Path) -> dict:
+def answer(function: str, root: Path, out: Path) -> dict[str, Any]:
     """Call a function of `benchmarks.subjects` with (root, out) in a new process and return the JSON it leaves."""
     out.mkdir(parents=True, exist_ok=True)
     result = out / f"{function}.json"
     result.unlink(missing_ok=True)
     run(["-m", "benchmarks.subjects", function, str(root.resolve()), str(result.resolve())])
-    return json.loads(result.read_text())
+    told: dict[str, Any] = json.loads(result.read_text())
+    return told
 
 
 def resident_megabytes() -> float:

@@ -144,7 +144,7 @@ def step_seconds(learn: Any, lr: float = 1e-3) -> list[float]:
     """Train one epoch and return the seconds of each step: forward, loss, backward, optimizer; no loading."""
     fastai = vision()
 
-    class Clock(fastai.Callback):
+    class Clock(fastai.Callback):  # type: ignore[name-defined, misc]
         order = 100
 
         def before_fit(self) -> None:
@@ -168,7 +168,7 @@ def train_until(learn: Any, step_ended: Callable[[], bool], lr: float = 1e-3) ->
     """Train until `step_ended`, which is called after every step, is true; do not validate."""
     fastai = vision()
 
-    class Watch(fastai.Callback):
+    class Watch(fastai.Callback):  # type: ignore[name-defined, misc]
         order = 100
 
         def after_batch(self) -> None:

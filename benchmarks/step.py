@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import lightning
 import torch
@@ -59,9 +60,13 @@ def _table(arch: str, frozen: bool, targets: tuple[float, float], batches: Batch
     else:
         table.notes.append(rivals.MISSING)
     # The first step of a fit also makes optimizer state and primes the allocator.
-    cases = [Case(name, lambda run=run: statistics.median(run()[1:])) for name, run in runs.items()]
+    cases = [Case(name, partial(_median_step, run)) for name, run in runs.items()]
     table.measures = interleave(cases, repeats)
     return table
+
+
+def _median_step(run: Callable[[], list[float]]) -> float:
+    return statistics.median(run()[1:])
 
 
 class _Clock(lightning.Callback):
@@ -103,7 +108,7 @@ def _bare(variant: Variant, batches: Batches) -> Callable[[], list[float]]:
         images = images.to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16) if variant.bf16 else nullcontext():
             loss = F.cross_entropy(model(images).float(), targets)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
 

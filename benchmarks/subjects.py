@@ -19,7 +19,7 @@ def first_batch_fastai(root: Path) -> None:
 
     fastai = rivals.vision()
 
-    class Stop(fastai.Callback):
+    class Stop(fastai.Callback):  # type: ignore[name-defined, misc]
         def before_batch(self) -> None:
             os._exit(0)
 
@@ -32,7 +32,7 @@ def memory_fastai(root: Path) -> dict[str, object]:
 
     fastai = rivals.vision()
 
-    class Memory(fastai.Callback):
+    class Memory(fastai.Callback):  # type: ignore[name-defined, misc]
         def after_epoch(self) -> None:
             after.append(resident_megabytes())
 

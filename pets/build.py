@@ -20,10 +20,9 @@ log = logging.getLogger("pets")
 
 def data_module(cfg: DictConfig) -> ImageDataModule:
     """Return the data module of `cfg.data`, with its files in place, its labels read and its parts drawn."""
-    settings = OmegaConf.masked_copy(cfg.data, [key for key in cfg.data if key != "root"])
-    settings._set_parent(cfg)
-    settings._set_key("data")  # errors name it
-    data: ImageDataModule = instantiate(settings, _convert_="all")
+    values: Any = OmegaConf.to_container(cfg.data, resolve=True)
+    settings = OmegaConf.create({"data": {key: value for key, value in values.items() if key != "root"}})
+    data: ImageDataModule = instantiate(settings.data, _convert_="all")  # below its key, which errors name
     data.prepare_data()
     data.setup()
     log.info(data.summary())
@@ -59,9 +58,9 @@ def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: An
         log.info("trainer.precision=auto: %s here", settings["precision"])
     if "callbacks" not in replacements:
         finder = [instantiate(cfg.lr_finder, _convert_="all")] if cfg.lr_finder else []
-        settings["callbacks"] = [*_members(cfg.callbacks), *finder]  # the finder starts from the head of HeadInit
+        settings["callbacks"] = [*_members(cfg, "callbacks"), *finder]  # the finder starts from the head of HeadInit
     settings["plugins"] = [AtomicCheckpointIO(), *_plugins(cfg)]
-    settings["logger"] = [_logger(node, resumed_step) for node in _nodes(cfg.logger)]
+    settings["logger"] = [_logger(node, resumed_step) for node in _nodes(cfg, "logger")]
     built: Trainer = instantiate(cfg.trainer, **(settings | replacements), _convert_="all")
     return built
 
@@ -83,17 +82,17 @@ def evaluation(cfg: DictConfig) -> Options:
     return Options(**chosen, tta_n=cfg.tta.n, tta_beta=cfg.tta.beta)
 
 
-def _members(group: DictConfig) -> list[Any]:
-    return [instantiate(node, _convert_="all") for node in _nodes(group)]
+def _members(cfg: DictConfig, group: str) -> list[Any]:
+    return [instantiate(node, _convert_="all") for node in _nodes(cfg, group)]
 
 
-def _nodes(group: DictConfig) -> Iterator[DictConfig]:
+def _nodes(cfg: DictConfig, group: str) -> Iterator[DictConfig]:
     """Yield the members of a group; null removes a member."""
-    for name, node in group.items():
+    for name, node in cfg[group].items():
         if isinstance(node, DictConfig) and "_target_" in node:
             yield node
         elif node is not None:
-            raise ValueError(f"{group._get_full_key(name)}={node!r} is not allowed: null, or keys with a _target_")
+            raise ValueError(f"{group}.{name}={node!r} is not allowed: null, or keys with a _target_")
 
 
 def _check_processes(settings: DictConfig) -> None:

@@ -16,12 +16,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hydra._internal.utils import get_args_parser  # what hydra.main understands; no public function tells
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from pets.errors import UserError, advice, explain, is_user_error
+from pets.private_api import hydra_flags
 from pets.runs import resume
 from pets.runs.compose import Conf
 from pets.runs.overrides import as_typed, key, quoted
@@ -64,7 +64,7 @@ def _prepare(argv: Sequence[str], held: ExitStack) -> list[str]:
         if text in ("--help", "-h") or text.startswith("--help="):
             print(_help(text.partition("=")[2] or None), end="")
             sys.exit(0)
-    flags = get_args_parser().parse_intermixed_args(list(argv[1:]))
+    flags = hydra_flags(argv[1:])
     typed = [as_typed(text, flags.multirun) for text in flags.overrides]
     others = _without(argv, flags.overrides)
     if flags.cfg or flags.info or flags.hydra_help or flags.shell_completion:

@@ -1,6 +1,9 @@
 """The audit of dependencies: what is installed is good, and what is known to be bad cannot be asked for."""
 
 import importlib.util
+import re
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType
 
@@ -71,3 +74,16 @@ def test_problems_are_counted(audit: ModuleType, monkeypatch: pytest.MonkeyPatch
 
 def test_ci_runs_it() -> None:
     assert "python .ci/audit.py" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_what_the_package_imports_is_a_dependency_of_its_own(audit: ModuleType) -> None:
+    sources = [path for folder in ("pets", "hydra_plugins") for path in (ROOT / folder).rglob("*.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    imported = set(re.findall(r"^\s*(?:from|import) (\w+)", code, re.MULTILINE))
+    third_party = imported & packages_distributions().keys() - set(sys.stdlib_module_names) - {"pets", "hydra_plugins"}
+    declared = {requirement.name.lower() for requirement in audit.requirements()}
+    undeclared = [
+        name for name in third_party if not {dist.lower() for dist in packages_distributions()[name]} & declared
+    ]
+    assert "torch" in third_party
+    assert undeclared == []

@@ -1,4 +1,4 @@
-"""Two processes train one network: `trainer=ddp_cpu`, started as a person starts it."""
+"""Two processes train one network: `trainer=ddp_cpu`, started in each way in which a person can start it."""
 
 import json
 import os
@@ -14,19 +14,26 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.ddp
 
 
-@pytest.fixture(scope="module")
-def run(tiny_pets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+STARTS = {"train.py": [str(ROOT / "train.py")], "python -m pets": ["-m", "pets"], "pets": ["pets"]}
+"""What follows `python`; the last is the script that pip writes for the command `pets`, which the test writes too."""
+SCRIPT = "import sys\nfrom pets.__main__ import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+
+
+@pytest.fixture(scope="module", params=STARTS)
+def run(request: pytest.FixtureRequest, tiny_pets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of a frozen and an unfrozen epoch after a range test, with a record of each process."""
     folder = tmp_path_factory.mktemp("ddp")
+    (folder / "pets").write_text(SCRIPT)
     command = [
         "trainer=ddp_cpu", "data=regex", f"data.root={tiny_pets}", "data.presize.size=40", "augment.size=32",
         "data.batch_size=2", "data.split.valid_pct=0.3", "data.num_workers=0", "model=timm", "model.arch=test_resnet",
         "model.weights=null", "model.head.hidden=8", "recipe.epochs=1", "lr_finder=apply", "lr_finder.num_steps=30",
         "evaluate.at_end=false", "+callbacks.probe._target_=ddp_probe.Probe", f"+callbacks.probe.folder={folder}",
     ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests" / "probes"), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "probes")])
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *command], cwd=folder, env=environment, capture_output=True, text=True,
+        [sys.executable, *STARTS[request.param], *command], cwd=folder, env=environment, capture_output=True, text=True,
         check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pets"
 FLOW = """
-errors allowed settings rules files machine runs schedule data augment model evaluation deploy callbacks build tasks
-sweep cli __main__
+errors private_api settings files machine runs schedule data augment model evaluation deploy callbacks build records
+tasks sweep cli __main__
 """
 """Files and folders of the package from left to right: a module imports from its left only."""
 WITHIN = {
@@ -18,8 +18,8 @@ WITHIN = {
     "data/sources": "folder table oxford_pets drawn",
     "data/sources/drawn": "canvas animal photograph demo_set",
     "data/cache": "resized build",
-    "settings": "metrics parts",
-    "runs": "run_folder resume",
+    "settings": "declare metrics parts run data augment model recipe training config help",
+    "runs": "run_folder overrides compose resume",
     "schedule": "recipe one_cycle lr_range",
     "augment": "uniforms geometry lighting mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form head losses metrics layer_groups network "
@@ -27,7 +27,7 @@ WITHIN = {
     "evaluation": "intervals predictions threshold interpretation report tta gradcam evaluate "
     "figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve classes confusion reliability grids batches",
-    "deploy": "metadata artifact exportable export predictor input_files prediction_file snippets model_card",
+    "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card",
     "callbacks": "checkpoint_io step_seed sync_buffers mid_epoch finite_loss head_init one_cycle history progress "
     "dashboards lr_finder evaluation",
     "tasks": "find_lr inspect fit evaluate export predict check",
@@ -36,7 +36,7 @@ WITHIN = {
 """The same inside each folder."""
 TORCH_FREE = [
     "pets",
-    "pets.rules",
+    "pets.settings.config",
     "pets.settings.metrics",
     "pets.settings.parts",
     "pets.runs.resume",
@@ -93,9 +93,3 @@ def test_no_import_points_to_the_right(path: Path) -> None:
 def test_imports_without_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_every_public_name_exists() -> None:
-    import pets
-
-    assert all(getattr(pets, name) is not None for name in pets.__all__)

@@ -69,7 +69,8 @@ class OptunaSweeper(Sweeper):
         fixed, space = split(parser.parse_overrides(said))
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=self.seed, constant_liar=self.n_jobs > 1)
-        study = optuna.create_study(direction=f"{direction(self.config.optimized_metric)}imize", sampler=sampler)
+        towards = "minimize" if direction(self.config.optimized_metric) == "min" else "maximize"
+        study = optuna.create_study(direction=towards, sampler=sampler)
         for first in range(0, self.n_trials, self.n_jobs):
             self._batch(study, fixed, space, first, min(self.n_jobs, self.n_trials - first))
 

@@ -78,7 +78,7 @@ def log_card(
         experiment, *session = hparams(params, dict.fromkeys(HPARAM_METRICS, 0.0))  # type: ignore[no-untyped-call]
         _choose_columns(experiment, list(typed))
         for summary in (experiment, *session):
-            writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+            writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, float | str]:

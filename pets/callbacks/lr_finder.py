@@ -12,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.fabric.utilities.data import _set_sampler_epoch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_only, rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 from tqdm import tqdm
 
+from pets import private_api
 from pets.callbacks.one_cycle import OneCycle, data_module_for
 from pets.data.batch import Batch
 from pets.evaluation.figures.lr_curve import lr_curve_figure
@@ -223,14 +223,18 @@ def _ignore(*args: Any, **kwargs: Any) -> None:
 def _batches(trainer: Trainer) -> Iterator[tuple[int, Batch]]:
     """Yield (index in the epoch, batch on the device) of the training data, epoch after epoch, as a fit does."""
     module = trainer.lightning_module
-    loader = trainer.fit_loop._data_source.dataloader()
+    loader = private_api.new_training_loader(trainer)
     # A loader can hold a generator, or workers that persist: the copy draws from its own. The data is shared.
     loader = copy.deepcopy(loader, {id(loader.dataset): loader.dataset})
+    # As Lightning does; they are one sampler, or two where the loader was given a batch sampler.
+    samplers = {id(sampler): sampler for sampler in (loader.sampler, getattr(loader.batch_sampler, "sampler", None))}
     for epoch in itertools.count():
-        _set_sampler_epoch(loader, epoch)
+        for sampler in samplers.values():
+            if set_epoch := getattr(sampler, "set_epoch", None):
+                set_epoch(epoch)
         index = -1
         for index, batch in enumerate(loader):
-            batch = module._on_before_batch_transfer(trainer.precision_plugin.convert_input(batch))
+            batch = private_api.before_batch_transfer(module, trainer.precision_plugin.convert_input(batch))
             yield index, trainer.strategy.batch_to_device(batch)
         if index < 0:
             raise ValueError("LRFinder: the training loader has no batch")

@@ -23,8 +23,8 @@ class MidEpoch(Callback):
         self.path = path
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        loop = trainer.fit_loop
-        between_steps = not loop._should_accumulate() and not loop.epoch_loop.batch_progress.is_last_batch
+        batches = trainer.fit_loop.epoch_loop.batch_progress
+        between_steps = batches.current.ready % trainer.accumulate_grad_batches == 0 and not batches.is_last_batch
         if isinstance(exception, SIGTERMException) and trainer.training and between_steps and trainer.global_step:
             trainer.save_checkpoint(self.path)
 

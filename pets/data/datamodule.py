@@ -22,7 +22,7 @@ from pets.data.rng import Stream
 from pets.data.sampler import SeededSampler, Start, process_of
 from pets.data.sources.folder import ImageSource
 from pets.data.splits import Split, SplitRule, write_manifest
-from pets.settings.data import Data
+from pets.settings.data import Cache, Data
 from pets.settings.parts import Part
 
 
@@ -71,7 +71,7 @@ class ImageDataModule(LightningDataModule):
         on_error: Literal["raise", "skip"] = "raise",
         exclude: str | Path | None = None,
         relabel: str | Path | None = None,
-        cache: Literal["none", "ram", "disk"] = "none",
+        cache: Cache = "none",
     ) -> None:
         super().__init__()
         classes = None if classes is None else classes if isinstance(classes, str) else list(classes)

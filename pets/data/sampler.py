@@ -7,6 +7,7 @@ import numpy as np
 from lightning import Trainer
 from torch.utils.data import Sampler
 
+from pets import private_api
 from pets.data.batch import Request
 from pets.data.rng import Stream, generator
 
@@ -29,7 +30,7 @@ def process_of(trainer: Trainer | None) -> tuple[int, int]:
     """
     if trainer is None or trainer.world_size == 1:
         return 0, 1
-    if trainer._accelerator_connector.use_distributed_sampler:
+    if private_api.uses_distributed_sampler(trainer):
         raise ValueError(
             "trainer.use_distributed_sampler=true must be false: the data module gives every process its share"
         )

@@ -1,4 +1,4 @@
-"""A folder that predicts anywhere: weights, metadata, a torch.export program, an ONNX file, a model card."""
+"""A folder that predicts anywhere: weights, metadata, a torch.export program, an ONNX file, a script, a model card."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from pets.deploy.exportable import Exportable
 from pets.deploy.metadata import write_metadata
 from pets.model.weights import first_line
 
-PROGRAM, ONNX, CARD = "model.pt2", "model.onnx", "README.md"
+PROGRAM, ONNX, CARD, SCRIPT = "model.pt2", "model.onnx", "README.md", "predict.py"
 TOLERANCE = 1e-4
 """Largest difference of a probability between any two of the exported forms."""
 _ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -29,7 +29,7 @@ def missing_for_onnx() -> list[str]:
 
 
 def export(artifact: Artifact, folder: str | Path, card: str, *, onnx: bool) -> dict[str, float]:
-    """Write the folder: model.safetensors, model.json, model.pt2, README.md and, on demand, model.onnx.
+    """Write the folder: model.safetensors, model.json, model.pt2, predict.py, README.md and, on demand, model.onnx.
 
     Everything is written next to it under another name, compared with the network on squares of noise, and then
     renamed: the folder is there whole or not at all. No file in it holds pickled objects.
@@ -57,6 +57,7 @@ def export(artifact: Artifact, folder: str | Path, card: str, *, onnx: bool) -> 
         tensors = {name: tensor.contiguous() for name, tensor in artifact.network.state_dict().items()}
         safetensors.torch.save_file(tensors, part / WEIGHTS)
         (part / CARD).write_text(card, encoding="utf-8")
+        shutil.copyfile(Path(__file__).with_name(SCRIPT), part / SCRIPT)
         program = export_program(artifact)
         torch.export.save(program, part / PROGRAM)
         runners = {PROGRAM: _program_runner(part / PROGRAM)}

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pets.deploy.metadata import Metadata
-from pets.deploy.snippets import onnx_snippet, torch_snippet
 from pets.evaluation.intervals import wilson
 
 DATA = {
@@ -114,16 +113,11 @@ def _use(metadata: Metadata, onnx: bool) -> str:
     parts = [
         "With the package `pets` (it opens model.json and model.safetensors only, and executes nothing in them):",
         _code('from pets import Predictor\n\npredictor = Predictor.load(".")\nprint(predictor("photo.jpg"))\n'),
-        "With torch and torchvision. `torch.export.load` unpickles what it does not find as plain values. There is no "
-        "pickle in this model.pt2; open none from people whom you do not trust.",
-        _code(torch_snippet(metadata)),
+        "Without it, with NumPy, Pillow and " + ("onnxruntime or torch:" if onnx else "torch:"),
+        "```bash\npython predict.py photo.jpg\n```",
+        "`torch.export.load` unpickles what it does not find as plain values. There is no pickle in this model.pt2; "
+        "open none from people whom you do not trust.",
     ]
-    if onnx:
-        parts.append(
-            "With onnxruntime, NumPy and Pillow, whose resize rounds some pixels to the neighbouring grey level: "
-            "probabilities move by up to about 0.01."
-        )
-        parts.append(_code(onnx_snippet(metadata)))
     return "\n\n".join(parts)
 
 

@@ -9,8 +9,10 @@ from pydantic import Field, field_validator, model_validator
 
 from pets.settings.declare import Input, PathText, Text, declared
 
+Cache = Literal["none", "ram", "disk"]
 PresizeMethod = Literal["crop", "pad", "squish", "native"]
 Interpolation = Literal["bilinear", "bicubic"]
+CACHES: tuple[Cache, ...] = get_args(Cache)
 METHODS: tuple[PresizeMethod, ...] = get_args(PresizeMethod)
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 
@@ -52,7 +54,7 @@ class Data:
         Field(description="path of a CSV file whose columns `file` and `label` correct labels"),
     ] = None
     cache: Annotated[
-        Literal["none", "ram", "disk"],
+        Cache,
         Field(description="decoded images are kept: none, ram (for this run), disk (for later runs too)"),
     ] = "none"
 

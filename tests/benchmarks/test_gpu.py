@@ -1,10 +1,12 @@
 """The measuring functions of the GPU benchmark run on any device: here on the CPU, with a tiny network."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import DictConfig
 
 from benchmarks import gpu, rivals
 from benchmarks.device import Scale, Stopwatch, Variant
@@ -20,8 +22,7 @@ PLAIN = Variant(precision="32-true", compile=False)
 @pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`")
 def test_the_tables_of_an_architecture(tiny_pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rivals, "available", lambda: False)
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    variants = {"plain": PLAIN, "bfloat16": replace(PLAIN, precision="bf16-mixed", deterministic=True)}
+    variants = {"plain": PLAIN, "bfloat16": replace(PLAIN, precision="bf16-mixed")}
     rates, share = gpu.tables("test_resnet", tiny_pets, TINY, 2, variants, library="timm")
     assert list(rates.measures) == [
         "synthetic, plain", "synthetic, bfloat16", "pipeline, cache none, plain", "pipeline, cache ram, plain"
@@ -30,7 +31,14 @@ def test_the_tables_of_an_architecture(tiny_pets: Path, monkeypatch: pytest.Monk
     assert all(claim.values(rates.measures) for claim in rates.claims)
     assert all(0 < value < 1 for values in share.measures.values() for value in values)
     assert rivals.MISSING in rates.notes
-    assert torch.are_deterministic_algorithms_enabled() == deterministic
+
+
+def test_one_variant_is_what_conf_ships(tiny_config: Callable[..., DictConfig]) -> None:
+    cfg = tiny_config("trainer=gpu")
+    assert not cfg.trainer.deterministic
+    assert (cfg.trainer.precision, gpu.SHIPPED.precision) == ("auto", "bf16-mixed")
+    assert (cfg.model.compile, cfg.optimizer.fused) == (gpu.SHIPPED.compile, gpu.SHIPPED.fused)
+    assert gpu.SHIPPED in gpu.VARIANTS.values()
 
 
 def test_the_clock_starts_after_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,5 @@
 """An exported folder is whole or not there, holds no pickle, and predicts the same by each of its files."""
 
-import subprocess
-import sys
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -9,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from pets import Predictor
 from pets.augment.batch import evaluate_images
@@ -18,10 +15,9 @@ from pets.deploy import export as module
 from pets.deploy.artifact import read_artifact
 from pets.deploy.export import TOLERANCE, export, missing_for_onnx
 from pets.deploy.predictor import square
-from pets.deploy.snippets import onnx_snippet, torch_snippet
-from tests.deploy.conftest import SIDE, SIZE, export_folder, requires_onnx, save_checkpoint
+from tests.deploy.conftest import SIZE, export_folder, save_checkpoint
 
-FILES = {"README.md", "model.json", "model.pt2", "model.safetensors"}
+FILES = {"README.md", "model.json", "model.pt2", "model.safetensors", "predict.py"}
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -136,59 +132,3 @@ def test_every_form_agrees_on_photographs(arch: str, real_data: Path, tmp_path: 
     photos = sorted((real_data / "data" / "pets37x10").rglob("*.jpg"))[::40]
     assert len(photos) > 5
     compare(tmp_path / "last.ckpt", folder, photos)
-
-
-BLOCK = "import sys; sys.modules.update(dict.fromkeys({blocked!r}.split()))\n"
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        Presize(SIDE),
-        Presize(SIDE, "pad"),
-        Presize(SIDE, "squish"),
-        Presize(SIDE, "crop", "bicubic"),
-        Presize(SIDE + 50, "native"),
-    ],
-    ids=lambda presize: f"{presize.method} {presize.interpolation}",
-)
-def folder(request: pytest.FixtureRequest, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported folder for each way of presizing."""
-    if request.param == Presize(SIDE):
-        return exported
-    root = tmp_path_factory.mktemp(request.param.method)
-    save_checkpoint(root / "last.ckpt", presize=request.param)
-    return export_folder(root / "last.ckpt", root / "model", onnx=not missing_for_onnx())
-
-
-def run_snippet(code: str, blocked: str, folder: Path, photo: Path) -> tuple[str, float]:
-    """Check that the card of a folder shows a program; return what it prints where some packages are missing."""
-    assert len([line for line in code.splitlines() if line]) <= 20
-    assert f"```python\n{code}```" in (folder / "README.md").read_text()
-    code = BLOCK.format(blocked=blocked) + code.replace('"photo.jpg"', repr(str(photo)))
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    label, probability = done.stdout.rsplit(maxsplit=1)
-    return label, float(probability)
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    noise = np.random.default_rng(0).integers(0, 256, (81, 120, 3), dtype=np.uint8)
-    Image.fromarray(noise).resize((203, 100)).save(tmp_path / "photo.jpg")
-    return tmp_path / "photo.jpg"
-
-
-def test_the_documented_program_for_torch_needs_torch_and_torchvision_only(folder: Path, photo: Path) -> None:
-    code = torch_snippet(read_artifact(folder).metadata)
-    found = run_snippet(code, "pets safetensors lightning hydra omegaconf timm onnx onnxruntime", folder, photo)
-    prediction = Predictor.load(folder)(photo)
-    assert found == (prediction.label, pytest.approx(prediction.probability, abs=1e-5))
-
-
-@requires_onnx
-def test_the_documented_program_for_onnx_needs_onnxruntime_numpy_and_pillow_only(folder: Path, photo: Path) -> None:
-    code = onnx_snippet(read_artifact(folder).metadata)
-    found = run_snippet(code, "pets torch torchvision safetensors lightning hydra timm onnx", folder, photo)
-    prediction = Predictor.load(folder)(photo)
-    assert found == (prediction.label, pytest.approx(prediction.probability, abs=2e-3))

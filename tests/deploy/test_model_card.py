@@ -42,7 +42,7 @@ def test_a_test_part_is_quoted_too() -> None:
 def test_what_is_not_known_is_said() -> None:
     text = card(metrics=None, config=None, licence=None, onnx=False)
     assert "Not measured" in text
-    assert "images that came with no metadata" in text
+    assert "images that came with no description" in text
     assert UNKNOWN_LICENCE in text
     assert "onnx" not in text
     assert "license:" not in text

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from pets import private_api
 from pets.data.sources.folder import ImageFolder
 
 _TIMEOUT_SECONDS = 60.0
@@ -44,10 +45,8 @@ class OxfordPets(ImageFolder):
         with FileLock(self.base / ".lock"):
             if _has_files(self.root):
                 return
-            from torchvision.datasets import OxfordIIITPet
-
             # Images last: their folder says that all is there.
-            for url, md5 in reversed(OxfordIIITPet._RESOURCES):
+            for url, md5 in reversed(private_api.oxford_pets_archives()):
                 if not _has_files(self.base / _folder_name(url)):
                     self._fetch(url, md5)
 

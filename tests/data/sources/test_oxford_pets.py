@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from torchvision.datasets import OxfordIIITPet
 
+from pets import private_api
 from pets.data.sources.folder import Listing
 from pets.data.sources.oxford_pets import OxfordPets
 from pets.data.splits import SplitRule
@@ -203,5 +204,5 @@ def test_a_member_outside_is_refused(server: Server, tmp_path: Path, evil: bytes
 
 
 def test_the_addresses_are_those_of_torchvision() -> None:
-    urls = [url for url, _ in OxfordIIITPet._RESOURCES]
+    urls = [url for url, _ in private_api.oxford_pets_archives()]
     assert all(re.fullmatch(r"https://.*/(images|annotations)\.tar\.gz", url) for url in urls)
