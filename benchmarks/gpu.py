@@ -21,6 +21,7 @@ from benchmarks.settings import Settings
 from pets import machine
 from pets.data.datamodule import ImageDataModule
 from pets.model.classifier import Classifier, fastai_adamw
+from pets.settings.data import Cache
 
 ARCHS = ("resnet34", "resnet50")
 IMAGES = 8000
@@ -39,6 +40,10 @@ VARIANTS = {
 }
 
 
+LOADED: tuple[Cache, ...] = ("none", "ram")
+"""Values of data.cache that are compared."""
+
+
 def measure(settings: Settings) -> Iterator[Table]:
     """Yield the rates and the share of the batch transform of each architecture."""
     if not torch.cuda.is_available():
@@ -54,7 +59,7 @@ def tables(
     arch: str, root: Path, scale: Scale, repeats: int, variants: dict[str, Variant], **options: Any
 ) -> Iterator[Table]:
     """Yield the tables of one architecture; `options` are those of the classifier."""
-    loaders = {cache: _data(root, scale, cache) for cache in ("none", "ram")}
+    loaders = {cache: _data(root, scale, cache) for cache in LOADED}
 
     def make(variant: Variant) -> Classifier:
         return _classifier(arch, len(loaders["none"].vocab), variant, **options)
@@ -117,7 +122,7 @@ def _classifier(arch: str, n_classes: int, variant: Variant, **options: Any) -> 
     return module
 
 
-def _data(root: Path, scale: Scale, cache: str) -> ImageDataModule:
+def _data(root: Path, scale: Scale, cache: Cache) -> ImageDataModule:
     return ours.data_module(root, scale.batch, scale.presize, cache, scale.workers, scale.size)
 
 

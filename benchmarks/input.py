@@ -15,11 +15,11 @@ from benchmarks.settings import Settings
 from pets.data.datamodule import ImageDataModule
 from pets.data.images import open_image
 from pets.data.presize import Presize
-from pets.settings.data import CACHES
+from pets.settings.data import CACHES, Cache
 
 BATCH, REPEATED = 64, 3
 OURS, FASTAI, LIMIT = "ours", "fastai", "limit"
-VARIANTS: dict[str, tuple[Presize, str]] = {
+VARIANTS: dict[str, tuple[Presize, Cache]] = {
     "crop (the default)": (Presize(), "none"),
     "crop, 460 bilinear (fastai's)": (Presize(rivals.PRESIZE, interpolation="bilinear"), "none"),
     "native": (Presize(method="native"), "none"),

@@ -7,7 +7,7 @@ sweep: jobs that have ended are read from their folders, and the same seed asks 
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
@@ -69,7 +69,9 @@ class OptunaSweeper(Sweeper):
         fixed, space = split(parser.parse_overrides(said))
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=self.seed, constant_liar=self.n_jobs > 1)
-        towards = "minimize" if direction(self.config.optimized_metric) == "min" else "maximize"
+        towards: Literal["minimize", "maximize"] = (
+            "minimize" if direction(self.config.optimized_metric) == "min" else "maximize"
+        )
         study = optuna.create_study(direction=towards, sampler=sampler)
         for first in range(0, self.n_trials, self.n_jobs):
             self._batch(study, fixed, space, first, min(self.n_jobs, self.n_trials - first))

@@ -233,8 +233,8 @@ def differences(then: DictConfig, now: DictConfig) -> Iterator[tuple[str, Any, A
     """Yield (key, earlier value, value now) of every value that differs, both resolved."""
     earlier, later = dict(leaves(_raw(then))), dict(leaves(_raw(now)))
     for name in sorted(earlier.keys() | later.keys()):
-        if within(name, ("ckpt_path", "run_dir")):
-            continue
+        if name in ("ckpt_path", "run_dir") or earlier.get(name, _raw) == later.get(name, _raw):
+            continue  # the same reference, whose key is compared where it stands
         was, value = (
             _resolved(cfg, name) if name in texts else "(nothing)" for cfg, texts in ((then, earlier), (now, later))
         )
