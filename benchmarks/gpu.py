@@ -59,7 +59,7 @@ def tables(
     arch: str, root: Path, scale: Scale, repeats: int, variants: dict[str, Variant], **options: Any
 ) -> Iterator[Table]:
     """Yield the tables of one architecture; `options` are those of the classifier."""
-    loaders = {cache: _data(root, scale, cache) for cache in LOADED}
+    loaders: dict[str, ImageDataModule] = {cache: _data(root, scale, cache) for cache in LOADED}
 
     def make(variant: Variant) -> Classifier:
         return _classifier(arch, len(loaders["none"].vocab), variant, **options)

@@ -92,7 +92,7 @@ class Conf:
 
 
 def _first(override: str) -> Iterator[str]:
-    """Yield an override without its sweep: its first value, or nothing where it has none yet."""
+    """Yield an override without its sweep, with the first value of it."""
     if "=" not in override:
         yield override
         return
@@ -103,6 +103,8 @@ def _first(override: str) -> Iterator[str]:
         return
     if not parsed.is_sweep_override():
         yield override
-    elif isinstance(parsed.value(), ChoiceSweep):
-        first = next(iter(parsed.sweep_string_iterator()))
+    else:
+        sweep: Any = parsed.value()
+        # Of a range or an interval only the ends are known.
+        first = next(iter(parsed.sweep_string_iterator())) if isinstance(sweep, ChoiceSweep) else sweep.start
         yield f"{override.partition('=')[0]}={first}"

@@ -117,7 +117,9 @@ def complete(typed: list[str], compose: Compose, *, multirun: bool = False, trus
     now = compose(command)
     _check_code(now, rest, trusted, found.run)
     if task == "fit":
-        _check_same_run(compose(base), now, found.run)
+        # What is more than a plain value has to be typed again, so it is part of the run as it was.
+        again = [text for text in rest if "_target_" in text or "${" in text]
+        _check_same_run(compose([*saved_command(found.run, again, compose), *again]), now, found.run)
     return command
 
 
@@ -201,9 +203,7 @@ def _drift(run: RunFolder, raw: Mapping[str, Any], typed: Iterable[str]) -> Iter
     for name, value in now.items():
         if name.rsplit(".", 1)[-1] in INSTANTIATE or within(name, skipped) or is_output(name, raw):
             continue
-        if name not in then:
-            log.info("the run knew no %s: it is %s", name, value)
-        elif then[name] != value:
+        if name in then and then[name] != value:
             try:
                 yield f"{name}={value_text(then[name])}"
             except UserError as error:
@@ -219,7 +219,11 @@ def _check_code(cfg: DictConfig, typed: Iterable[str], trusted: Iterable[str], r
 
 
 def _check_same_run(then: DictConfig, now: DictConfig, run: RunFolder) -> None:
-    """Refuse what makes it another run; say what else differs."""
+    """Refuse what makes it another run; say what else differs, and which keys are newer than the run."""
+    known = {ALIASES.get(name, name) for name, _ in leaves(read_yaml(run.hydra / "config.yaml"))}
+    for name, value in leaves(_raw(now)):
+        if name not in known and name.rsplit(".", 1)[-1] not in INSTANTIATE:
+            log.warning("the run of %s knew no %s: it is %s", run.path, name, value)
     changed = []
     for name, was, value in differences(then, now):
         if within(name, FIXED) and not within(name, FREE):

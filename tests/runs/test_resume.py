@@ -1,137 +1,300 @@
-"""`ckpt_path=<run folder>` and `ckpt_path=last` take up the command of a run, and nothing differs silently."""
+"""What a command takes up from a run: the same for every task, typed values on top, nothing a stranger could use."""
 
 import os
-from collections.abc import Callable
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from pets.errors import UserError
 from pets.runs import resume
+from pets.runs.compose import Conf
+from pets.runs.overrides import as_typed, parse, values
+from pets.runs.run_folder import RunFolder
 
-Compose = Callable[..., DictConfig]
-
-
-def make_run(folder: Path, *command: str) -> Path:
-    """Make a folder as a run leaves it, and return it."""
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "checkpoints" / "last.ckpt").touch()
-    resume.remember(folder, command)
-    return folder
+CONF = Path(__file__).parents[2] / "conf"
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("[!_]*.yaml"))
+NEEDS = {"few_shot": ["data.root=photos", "model.arch=resnet10t"]}
 
 
-def completed(*typed: str) -> dict[str, str]:
-    """Return the values that Hydra reads from a completed command line, the last one of each key."""
-    overrides = OverridesParser.create().parse_overrides(resume.arguments(["train.py", *typed])[1:])
-    return {override.key_or_group: override.value() for override in overrides}
-
-
-def test_a_run_folder_takes_up_its_command_and_what_is_typed_wins(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", "experiment=demo", "recipe.epochs=3", "seed=1", "~callbacks.dashboards")
-    argv = resume.arguments(["train.py", f"ckpt_path={run}", "recipe.epochs=5"])
-    assert argv[1:5] == ["experiment=demo", "seed=1", "~callbacks.dashboards", "recipe.epochs=5"]
-    assert completed(f"ckpt_path={run}")["hydra.run.dir"] == str(run)
-    assert completed(f"ckpt_path={run}")["ckpt_path"] == str(run / "checkpoints" / "last.ckpt")
-
-
-@pytest.mark.parametrize("name", ["with space", "lr=0.1,wd=0", "it's", "a\\b", "ä(1)"])
-def test_a_folder_may_be_called_anything(tmp_path: Path, name: str) -> None:
-    run = make_run(tmp_path / name, "seed=1")
-    assert completed(f"ckpt_path={run}") == {
-        "seed": 1,
-        "hydra.run.dir": str(run),
-        "ckpt_path": str(run / "checkpoints" / "last.ckpt"),
-        "hydra.output_subdir": None,
-    }
-
-
-def test_last_is_the_run_that_saved_last_or_the_one_that_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def make_run(folder: Path, *command: str, conf: Conf | None = None) -> RunFolder:
+    """Make a folder as a run of a command leaves it."""
+    run = RunFolder(folder)
+    run.checkpoints.mkdir(parents=True)
+    run.last.touch()
+    cfg = (conf or Conf()).compose([*map(as_typed, command), f"hydra.run.dir={folder}"])
+    hydra = OmegaConf.create({"hydra": OmegaConf.to_container(cfg.hydra)})
+    hydra.hydra.runtime.cwd = str(Path.cwd())
+    HydraConfig.instance().cfg = hydra  # type: ignore[assignment]
+    try:
+        resume.remember(
+            run, OmegaConf.masked_copy(cfg, [name for name in cfg if name != "hydra"]), list(map(as_typed, command))
+        )
+    finally:
+        HydraConfig.instance().cfg = None
+    return run
+
+
+def completed(*typed: str, conf: Conf | None = None, **options: Any) -> list[str]:
+    conf = conf or Conf()
+    return resume.complete(list(map(as_typed, typed)), conf.compose, trusted=conf.targets(), **options)
+
+
+def composed(*typed: str, conf: Conf | None = None) -> DictConfig:
+    return (conf or Conf()).compose(completed(*typed, conf=conf))
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """Everything that decides what a run does, resolved, without the run's own folder."""
+    cfg = OmegaConf.masked_copy(cfg, [name for name in cfg if name != "hydra"])
+    cfg.run_dir = "run"
+    container: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    return {name: node for name, node in container.items() if name != "ckpt_path"}
+
+
+def test_a_run_is_taken_up_with_its_command_and_what_is_typed_wins(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "experiment=demo", "data.batch_size=4", "~callbacks.dashboards", "seed=1")
+    cfg = composed(f"ckpt_path={run.path}", "data.batch_size=8")
+    assert (cfg.seed, cfg.data.batch_size, cfg.augment.size) == (1, 8, 80)
+    assert "dashboards" not in cfg.callbacks
+    assert (cfg.ckpt_path, cfg.hydra.run.dir) == (str(run.last), str(run.path))
+
+
+@pytest.mark.parametrize("task", ["fit", "evaluate", "predict", "export", "inspect", "find_lr"])
+@pytest.mark.parametrize("named", ["last", "folder", "file"])
+def test_the_three_names_mean_the_same_for_every_task(tmp_path: Path, task: str, named: str) -> None:
+    run = make_run(tmp_path / "outputs" / "day" / "run", "data=folder", "data.root=photos", "seed=3", "trainer=cpu")
+    value = {"last": "last", "folder": str(run.path), "file": str(run.last)}[named]
+    cfg = composed(f"task={task}", f"ckpt_path={value}")
+    assert (cfg.task, cfg.seed, cfg.data.root, cfg.trainer.accelerator) == (task, 3, "photos", "cpu")
+    assert cfg.ckpt_path == str(run.last)
+    # A fit continues where the run is, unless one file of it was named; other tasks get a folder of their own.
+    assert (cfg.hydra.run.dir == str(run.path)) == (task == "fit" and named != "file")
+
+
+def test_check_takes_up_the_run_whose_predictions_it_looks_at(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "outputs" / "run", "data=folder", "data.root=photos")
+    run.part("valid").mkdir()
+    (run.part("valid") / "predictions.npz").touch()
+    for value in ("last", run.path, run.part("valid")):
+        cfg = composed("task=check", f"check.predictions={value}")
+        assert (cfg.data.root, cfg.check.predictions) == ("photos", str(run.part("valid")))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("how", ["same", "moved", "elsewhere", "photographs moved", "new key", "new default"])
+def test_every_experiment_resumes(tmp_path: Path, experiment: str, how: str) -> None:
+    """The reasons for which a run could not be resumed in 0.1, for every experiment: an interpolation inside a list
+    (`best`), a moved folder, a file in another folder, moved photographs, a key or default that a release changed."""
+    own = tmp_path / "conf"
+    shutil.copytree(CONF, own)
+    command = [f"experiment={experiment}", *NEEDS.get(experiment, [])]
+    conf = Conf()
+    run = make_run(tmp_path / "run", *command, conf=conf)
+    before, typed = plain(conf.compose(command)), [f"ckpt_path={run.path}"]
+    if how == "moved":
+        run = RunFolder(shutil.move(run.path, tmp_path / "another place"))
+        typed = [f"ckpt_path={run.path}"]
+    elif how == "elsewhere":
+        typed = [f"ckpt_path={run.last}", f"hydra.run.dir={tmp_path / 'new'}"]
+    elif how == "photographs moved":
+        typed.append("data.root=new place")
+        before["data"]["root"] = "new place"
+        for node in (before["data"]["source"], before["data"]["labeller"].get("table") or {}):
+            if "root" in node:
+                node["root"] = "new place"
+    elif how in ("new key", "new default"):
+        page = own / "optimizer" / "adamw.yaml"
+        new = {
+            "new key": ("lr: 1e-3", "lr: 1e-3\namsgrad: false"),
+            "new default": ("weight_decay: 0.01", "weight_decay: 0.5"),
+        }
+        page.write_text(page.read_text().replace(*new[how]))
+        conf = Conf()
+        conf.folders = [own]
+        if how == "new key":
+            for group in ("optimizer", "model"):
+                node = before[group] if group == "optimizer" else before[group]["optimizer"]
+                node["amsgrad"] = False
+    after = plain(conf.compose(completed(*typed, conf=conf)))
+    assert after == before
+
+
+def test_keys_that_are_newer_than_the_run_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = make_run(tmp_path / "run", "experiment=demo")
+    saved = run.hydra / "config.yaml"
+    saved.write_text("\n".join(line for line in saved.read_text().splitlines() if "supersample" not in line))
+    completed(f"ckpt_path={run.path}")
+    assert f"the run of {run.path} knew no augment.supersample: it is 1" in caplog.text
+
+
+def test_a_typed_group_takes_the_place_of_what_was_typed_in_it(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "data=demo", "trainer=cpu", "trainer.log_every_n_steps=1")
+    cfg = composed(f"ckpt_path={run.path}", "trainer=gpu")
+    assert (cfg.trainer.accelerator, cfg.trainer.log_every_n_steps) == ("gpu", 5)
+
+
+def test_last_is_the_run_that_saved_last_or_the_one_that_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no run below .*outputs has a checkpoint"):
-        resume.arguments(["train.py", "ckpt_path=last"])
-    runs = [make_run(tmp_path / "outputs" / "day" / name, f"seed={name}") for name in ("2", "1")]
+        completed("ckpt_path=last")
+    runs = [make_run(tmp_path / "outputs" / "day" / name, "data=demo", f"seed={name}") for name in ("2", "1")]
     for age, run in enumerate(reversed(runs)):
-        os.utime(run / "checkpoints" / "last.ckpt", (1000 - age, 1000 - age))
-    assert completed("ckpt_path=last")["seed"] == 1
-    assert completed("ckpt_path=last", "hydra.run.dir=outputs/day/2")["seed"] == 2
+        os.utime(run.last, (1000 - age, 1000 - age))
+    assert composed("ckpt_path=last").seed == 1
+    assert composed("ckpt_path=last", "hydra.run.dir=outputs/day/2").seed == 2
 
 
-def test_one_command_starts_a_run_and_goes_on_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    command = ["train.py", "seed=1", f"hydra.run.dir={tmp_path / 'run'}", "ckpt_path=last"]
-    assert resume.arguments(command) == command[:-1]
+def test_one_command_starts_a_run_and_resumes_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    command = ["data=demo", "seed=1", f"hydra.run.dir={tmp_path / 'run'}", "ckpt_path=last"]
+    assert completed(*command) == command[:-1]
     assert "has no checkpoint yet, the run starts" in caplog.text
-    make_run(tmp_path / "run", "seed=1")
-    assert completed(*command[1:])["ckpt_path"] == str(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    make_run(tmp_path / "run", "data=demo", "seed=1")
+    assert values(completed(*command))["ckpt_path"] == str(tmp_path / "run" / "checkpoints" / "last.ckpt")
 
 
-def test_what_does_not_resume_is_left_as_it_is(tmp_path: Path) -> None:
-    run = make_run(tmp_path, "seed=1")
-    for typed in (
-        ["seed=2"],
-        [f"ckpt_path={run}", "task=evaluate"],
-        [f"ckpt_path={run / 'checkpoints' / 'last.ckpt'}"],
-    ):
-        assert resume.arguments(["train.py", *typed]) == ["train.py", *typed]
-
-
-def test_a_folder_without_a_checkpoint_and_a_sweep_are_errors(tmp_path: Path) -> None:
+def test_what_names_nothing_is_an_error(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", "data=demo")
+    with pytest.raises(FileNotFoundError, match=r"^ckpt_path=gone: no such file or folder"):
+        completed("ckpt_path=gone")
     with pytest.raises(FileNotFoundError, match=r"holds no checkpoints/last.ckpt"):
-        resume.arguments(["train.py", f"ckpt_path={tmp_path}"])
-    with pytest.raises(ValueError, match="one by one"):
-        resume.arguments(["train.py", "-m", "ckpt_path=last"])
+        completed(f"ckpt_path={tmp_path}")
+    with pytest.raises(UserError, match="one by one"):
+        completed("ckpt_path=run", multirun=True)
 
 
-def test_the_command_of_a_resumed_run_is_the_next_ones(tmp_path: Path) -> None:
-    run = make_run(tmp_path, "seed=1", "recipe.epochs=3")
-    argv = resume.arguments(["train.py", f"ckpt_path={run}", "recipe.epochs=5"])
-    resume.remember(run, [text for text in argv[1:] if not text.startswith("hydra.")])
-    assert resume.read_command(run) == ["seed=1", "recipe.epochs=5"]
+def test_without_a_configuration_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "data=demo")
+    shutil.rmtree(run.hydra)
+    with pytest.raises(UserError, match="with a saved configuration, so there is nothing to resume"):
+        completed(f"ckpt_path={run.path}")
+    assert values(completed("task=predict", f"ckpt_path={run.path}"))["ckpt_path"] == str(run.last)
 
 
-@pytest.fixture
-def resumed(tiny_config: Compose, tmp_path: Path) -> Callable[..., None]:
-    """Checks a configuration, of which some overrides were typed now, against that of a saved run."""
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seed=1",
+        "model.head.dropout=0.1",
+        "data.split.seed=1",
+        "optimizer=sgd",
+        "loss=one_vs_rest",
+        "data.classes=[a,b]",
+    ],
+)
+def test_another_run_is_not_a_resumed_one_even_if_typed(tmp_path: Path, change: str) -> None:
+    run = make_run(tmp_path / "run", "data=demo")
+    with pytest.raises(UserError, match="cannot be resumed: the run of"):
+        completed(f"ckpt_path={run.path}", change)
 
-    def check(*now: str, typed: tuple[str, ...] = ()) -> None:
-        run = make_run(tmp_path / "a", "recipe.epochs=3") if not (tmp_path / "a").exists() else tmp_path / "a"
-        saved = OmegaConf.to_container(tiny_config("recipe.epochs=3"), resolve=True)
-        (run / "config.yaml").write_text(yaml.safe_dump(saved))
-        checkpoint = f"ckpt_path={run}/checkpoints/last.ckpt"
-        resume.check(tiny_config(checkpoint, *now), ["recipe.epochs=3", *typed])
 
-    return check
-
-
-def test_the_same_configuration_resumes_without_a_word(
-    resumed: Callable[..., None], caplog: pytest.LogCaptureFixture
-) -> None:
-    resumed("recipe.epochs=3")
+def test_what_may_differ_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = make_run(tmp_path / "run", "data=demo", "recipe.epochs=3")
+    completed(f"ckpt_path={run.path}", "recipe.epochs=5", "model.compile=true")
+    assert "resumed with model.compile=True instead of False, recipe.epochs=5 instead of 3" in caplog.text
+    caplog.clear()
+    completed(f"ckpt_path={run.path}")
     assert not caplog.records
 
 
-def test_a_forgotten_override_is_an_error_that_names_it(resumed: Callable[..., None]) -> None:
-    with pytest.raises(ValueError, match=r"recipe.epochs=1, but the run of .* has recipe.epochs=3: type"):
-        resumed()
-    with pytest.raises(ValueError, match=r"optimizer.eps=\(nothing\), but .* has optimizer.eps=1e-05"):
-        resumed("recipe.epochs=3", "~optimizer.eps")
+def test_a_relative_path_means_the_folder_in_which_the_run_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    run = make_run(tmp_path / "run", "data=folder", "data.root=photos")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert composed("task=evaluate", f"ckpt_path={run.path}").data.root == str(tmp_path / "photos")
 
 
-def test_what_is_typed_may_differ_and_is_said(resumed: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
-    resumed("recipe.epochs=5", "data.batch_size=4", typed=("recipe.epochs=5", "data.batch_size=4"))
-    assert "resumed with data.batch_size=4 instead of 8, recipe.epochs=5 instead of 3" in caplog.text
-    resumed("recipe.epochs=3", "trainer=default", typed=("trainer=default",))
+STRANGERS = {
+    "a class in an override": ["+callbacks.x={_target_: os.system}"],
+    "a resolver that builds a class": [
+        "+callbacks.x=${oc.create:${oc.decode:'{${oc.env:NOPE,_tar}get_: torch.load, f: x}'}}"
+    ],
+    "a resolver that reads the environment": ["export.licence=${oc.env:HOME}"],
+    "a group from elsewhere": ["experiment=../../elsewhere"],
+    "an absolute group": ["experiment=/tmp/elsewhere"],
+    "no list": {"a": 1},  # type: ignore[dict-item]
+}
 
 
-def test_a_run_goes_on_compiled_or_not(resumed: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
-    resumed("recipe.epochs=3", "model.compile=true", typed=("model.compile=true",))
-    assert "resumed with model.compile=True instead of False" in caplog.text
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_a_strangers_overrides_run_nothing(tmp_path: Path, kind: str) -> None:
+    run = make_run(tmp_path / "run", "data=demo")
+    (run.hydra / "overrides.yaml").write_text(yaml.safe_dump(STRANGERS[kind]))
+    for task in ("fit", "evaluate"):
+        with pytest.raises(UserError, match=r"overrides\.yaml"):
+            completed(f"task={task}", f"ckpt_path={run.path}")
 
 
-@pytest.mark.parametrize("change", ["seed=1", "model.head.dropout=0.1", "data.split.seed=1", "optimizer=sgd"])
-def test_another_run_is_not_a_resumed_one_even_if_typed(resumed: Callable[..., None], change: str) -> None:
-    with pytest.raises(ValueError, match="cannot be resumed: the run of"):
-        resumed("recipe.epochs=3", change, typed=(change,))
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("export.licence", "${oc.env:HOME}"),
+        ("model.arch", "${oc.create:{_target_:os.system}}"),
+        ("data.classes", [{"_target_": "os.system"}]),
+    ],
+)
+def test_a_strangers_configuration_runs_nothing(tmp_path: Path, key: str, value: object) -> None:
+    run = make_run(tmp_path / "run", "data=demo")
+    saved = yaml.safe_load((run.hydra / "config.yaml").read_text())
+    group, name = key.split(".")
+    saved[group][name] = value
+    (run.hydra / "config.yaml").write_text(yaml.safe_dump(saved))
+    with pytest.raises(UserError, match=rf"config\.yaml: {key}: .*type {key}= again"):
+        completed("task=evaluate", f"ckpt_path={run.path}")
+    assert composed("task=evaluate", f"ckpt_path={run.path}", f"{key}=null").task == "evaluate"
+
+
+def test_a_strangers_configuration_says_nowhere_to_write(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "data=demo", "export.folder=/home/me/precious")
+    path = run.hydra / "config.yaml"
+    saved = yaml.safe_load(path.read_text())
+    saved["run_dir"] = "/home/me/precious"
+    saved["callbacks"]["checkpoint"]["dirpath"] = "/home/me/precious"
+    saved["callbacks"]["history"]["path"] = "/home/me/precious"
+    saved["logger"]["tensorboard"]["save_dir"] = "/home/me/precious"
+    saved["callbacks"]["history"]["_target_"] = "os.system"
+    path.write_text(yaml.safe_dump(saved))
+    cfg = composed("task=evaluate", f"ckpt_path={run.path}")
+    text = OmegaConf.to_yaml(cfg)
+    assert "precious" not in text
+    assert "os.system" not in text
+
+
+def test_a_short_file_cannot_hold_a_value_of_any_size(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "data=demo")
+    bomb = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    (run.hydra / "config.yaml").write_text(bomb)
+    with pytest.raises(UserError, match="is not plain YAML"):
+        completed("task=evaluate", f"ckpt_path={run.path}")
+
+
+def test_a_class_of_ones_own_is_typed_again(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "data=demo", "+callbacks.mine._target_=my.Callback")
+    with pytest.raises(UserError, match=r"type callbacks\.mine\._target_= again to allow it"):
+        completed(f"ckpt_path={run.path}")
+    cfg = composed(f"ckpt_path={run.path}", "+callbacks.mine._target_=my.Callback")
+    assert cfg.callbacks.mine["_target_"] == "my.Callback"
+
+
+def test_the_command_of_a_resumed_run_is_the_next_ones(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "data=demo", "recipe.epochs=3")
+    command = completed(f"ckpt_path={run.path}", "recipe.epochs=5")
+    again = make_run(tmp_path / "again", *[text for text in command if not text.startswith(("hydra", "ckpt_path"))])
+    assert composed(f"ckpt_path={again.path}").recipe.epochs == 5
+
+
+def test_hydras_own_keys_of_a_run_are_not_taken(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "data=demo", "hydra.job.chdir=false")
+    assert not any("chdir" in text for text in completed("task=evaluate", f"ckpt_path={run.path}"))
+    assert all(parse(text) for text in completed("task=evaluate", f"ckpt_path={run.path}"))

@@ -1,65 +1,109 @@
-"""A run folder belongs to one run, which goes on with the images it began with."""
+"""A run folder: one place knows where everything lies, and one process works in it."""
 
-import json
-from collections.abc import Callable
+import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig
+from omegaconf import OmegaConf
 
-from pets import build
+from pets.errors import UserError
 from pets.runs import run_folder
-
-Compose = Callable[..., DictConfig]
-
-
-def test_a_folder_that_holds_a_run_is_not_overwritten(tiny_config: Compose) -> None:
-    cfg = tiny_config()
-    with run_folder.claimed(cfg):
-        (Path(cfg.run_dir) / "checkpoints").mkdir()
-        (Path(cfg.run_dir) / "checkpoints" / "last.ckpt").touch()
-    with (
-        pytest.raises(ValueError, match=r"run_dir=.* holds a run: ckpt_path=.* goes on with it"),
-        run_folder.claimed(cfg),
-    ):
-        pass
-    cfg.ckpt_path = f"{cfg.run_dir}/checkpoints/last.ckpt"
-    with run_folder.claimed(cfg):
-        pass
+from pets.runs.run_folder import RunFolder
 
 
-def test_two_processes_do_not_train_in_one_folder(tiny_config: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    cfg = tiny_config()
+def hold(path: str, ready: "multiprocessing.synchronize.Event", done: "multiprocessing.synchronize.Event") -> None:
+    with RunFolder(path).claimed():
+        ready.set()
+        done.wait(30)
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_folder, "LOCK_SECONDS", 0.1)
-    refused = pytest.raises(ValueError, match="another process is training in it")
-    with run_folder.claimed(cfg), refused, run_folder.claimed(cfg):
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(str(tmp_path / "run"), ready, done))
+    other.start()
+    try:
+        assert ready.wait(60)
+        with pytest.raises(UserError, match="another process works in it"), RunFolder(tmp_path / "run").claimed():
+            pass
+    finally:
+        done.set()
+        other.join()
+    with RunFolder(tmp_path / "run").claimed():
         pass
+
+
+def test_a_command_that_did_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with run.claimed():
+        (run.path / "train.log").touch()
+    assert not run.path.exists()
+
+
+def test_a_folder_in_which_something_was_done_stays(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    for name in ("predictions.csv", "notes.txt"):
+        with run.claimed():
+            (run.path / name).touch()
+        assert (run.path / name).exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = pytest.raises(UserError, match=r"run_dir=.*file/run cannot be written to: Not a directory")
+    with refused, RunFolder(tmp_path / "file" / "run").claimed():
+        pass
+
+
+def test_only_the_first_process_of_a_run_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with RunFolder(tmp_path / "run").claimed():
+        assert not (tmp_path / "run").exists()
+
+
+def test_the_run_of_a_checkpoint(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    found = RunFolder.of_checkpoint(run.best)
+    assert found is not None
+    assert found.path == run.path
+    assert RunFolder.of_checkpoint(tmp_path / "copied.ckpt") is None
+
+
+def test_the_latest_run(tmp_path: Path) -> None:
+    assert RunFolder.latest(tmp_path) is None
+    for age, name in enumerate(("new", "old")):
+        run = RunFolder(tmp_path / "day" / name)
+        run.checkpoints.mkdir(parents=True)
+        run.last.touch()
+        os.utime(run.last, (1000 - age, 1000 - age))
+    latest = RunFolder.latest(tmp_path)
+    assert latest is not None
+    assert latest.path.name == "new"
+
+
+def test_the_curves_of_an_attempt_without_a_checkpoint_go(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    for path in (run.path / "events.out.tfevents.1.x", run.history, run.path / "train.log"):
+        path.touch()
+    run.forget_attempt()
+    assert [path.name for path in run.path.iterdir()] == ["train.log"]
+
+
+def test_conf_puts_files_where_the_run_folder_has_them() -> None:
+    """The paths in conf/ are written for people; this holds them against the one place that knows."""
+    conf = Path(__file__).parents[2] / "conf"
+    callbacks = OmegaConf.load(conf / "callbacks" / "default.yaml")
+    run = RunFolder("${run_dir}")
+    written = OmegaConf.to_container(callbacks)
+    assert isinstance(written, dict)
+    assert written["history"]["path"] == str(run.history)
+    assert written["mid_epoch"]["path"] == str(run.last)
+    for name, path in (("checkpoint", run.best), ("last", run.last)):
+        assert f"{written[name]['dirpath']}/{written[name]['filename']}.ckpt" == str(path)
 
 
 def test_two_runs_of_one_second_have_folders_of_their_own() -> None:
-    conf = (Path(__file__).parents[1] / "conf" / "config.yaml").read_text()
+    conf = (Path(__file__).parents[2] / "conf" / "config.yaml").read_text()
     assert conf.count("%H-%M-%S-%f") == 2  # of a run and of a sweep
-
-
-def test_a_resumed_run_keeps_its_split(tiny_config: Compose) -> None:
-    cfg = tiny_config()
-    data = build.data_module(cfg)
-    run_folder.start(cfg, data)
-    cfg.ckpt_path = f"{cfg.run_dir}/checkpoints/last.ckpt"
-    run_folder.start(cfg, data)
-    other = build.data_module(tiny_config("data.split.seed=1"))
-    before = (Path(cfg.run_dir) / "splits.json").read_bytes()
-    with pytest.raises(ValueError, match=r"come to or left the part 'train' .*data.split.from=.*splits.json"):
-        run_folder.start(cfg, other)
-    assert (Path(cfg.run_dir) / "splits.json").read_bytes() == before
-    assert json.loads(before)["parts"]["valid"]
-
-
-def test_a_table_of_the_csv_logger_outlives_the_resume(tiny_config: Compose) -> None:
-    cfg = tiny_config("logger=csv")
-    data = build.data_module(cfg)
-    for text in ("first", "second"):
-        run_folder.start(cfg, data)
-        (Path(cfg.run_dir) / "metrics.csv").write_text(text)
-    run_folder.start(cfg, data)
-    assert [(Path(cfg.run_dir) / f"metrics_{n}.csv").read_text() for n in (1, 2)] == ["first", "second"]
