@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pets"
 FLOW = """
-errors allowed rules settings files machine runs schedule data augment model evaluation deploy callbacks build tasks
-sweep cli __main__
+escape errors allowed rules settings files machine runs schedule data augment model evaluation deploy callbacks build
+tasks sweep cli __main__
 """
 """Files and folders of the package from left to right: a module imports from its left only."""
 WITHIN = {

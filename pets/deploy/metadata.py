@@ -9,6 +9,7 @@ from typing import Any
 
 from pets.allowed import Rule, integer, list_of, number, one_of, text
 from pets.data.presize import INTERPOLATIONS, METHODS, Presize
+from pets.files import read_bytes, write_text
 from pets.model.head import HEAD_DEFAULTS
 from pets.model.losses import LOSSES
 from pets.model.network import SPEC_KEYS, SPEC_VERSION
@@ -136,7 +137,7 @@ class Metadata:
 
 def write_metadata(metadata: Metadata, folder: Path) -> None:
     """Write model.json into a folder."""
-    (folder / NAME).write_text(json.dumps(metadata.values(), indent=1) + "\n", encoding="utf-8")
+    write_text(folder / NAME, json.dumps(metadata.values(), indent=1) + "\n")
 
 
 def read_metadata(folder: Path) -> Metadata:
@@ -147,10 +148,7 @@ def read_metadata(folder: Path) -> Metadata:
         OSError: It cannot be opened.
     """
     path = folder / NAME
-    with open(path, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"{path}: is larger than {MAX_BYTES:,} bytes")
+    data = read_bytes(path, MAX_BYTES)
     try:
         values = json.loads(data.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

@@ -7,6 +7,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from pets.files import check_regular
+
 SHOWN_KEYS = 3
 
 
@@ -17,6 +19,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ValueError: The file cannot be read as one, or holds something else than named tensors.
     """
     try:
+        check_regular(path)
         if path.suffix == ".safetensors":
             state = safetensors.torch.load_file(path)
         else:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from pets.files import own_folder, read_text, refuse_links, write_text
 from pets.rules import leaves
 
 log = logging.getLogger("pets")
@@ -47,6 +48,7 @@ def arguments(argv: list[str]) -> list[str]:
         log.warning("ckpt_path=last: %s has no checkpoint yet, the run starts", named)
         return [text for text in argv if _key(text) != "ckpt_path"]
     folder = _folder(value, named)
+    refuse_links(folder)
     given = [text for text in argv[1:] if _key(text) not in ("ckpt_path", "hydra.run.dir")]
     started = [text for text in read_command(folder) if _key(text) not in {"ckpt_path", *map(_key, given)}]
     for text in started:
@@ -77,18 +79,16 @@ def read_yaml(path: Path) -> Any:
         ValueError: It is not YAML, or holds something else than plain values.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return yaml.safe_load(read_text(path))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not plain YAML: {str(error).splitlines()[0]}") from error
 
 
 def remember(folder: Path, command: Iterable[str]) -> None:
     """Keep what was typed, so that the next resume takes it up; the file is the old one or the new one."""
     path = folder / COMMAND
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(yaml.safe_dump([text for text in command if _key(text) != "ckpt_path"]), encoding="utf-8")
-    part.replace(path)
+    own_folder(path.parent)
+    write_text(path, yaml.safe_dump([text for text in command if _key(text) != "ckpt_path"]))
 
 
 def check(cfg: DictConfig, command: Iterable[str]) -> None:

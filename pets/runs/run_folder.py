@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
 from pets.data.splits import read_manifest
+from pets.files import read_text, write_text
 from pets.runs import resume
 
 if TYPE_CHECKING:  # what starts a run must not import torch
@@ -105,7 +106,7 @@ def _check_split(path: Path, data: "ImageDataModule") -> None:
 
 def facts(cfg: DictConfig, data: "ImageDataModule", precision: str) -> dict[str, str]:
     """Return what a person wants to know of a started run at a glance."""
-    split_hash = json.loads((Path(cfg.run_dir) / "splits.json").read_text(encoding="utf-8"))["hash"]
+    split_hash = json.loads(read_text(Path(cfg.run_dir) / "splits.json"))["hash"]
     return {
         "command": "python train.py " + " ".join(typed()),
         "data": data.summary(),
@@ -136,10 +137,3 @@ def finish(
         "versions": {package: version(package) for package in PACKAGES},
     }
     write_text(Path(cfg.run_dir) / "metrics.json", json.dumps(record, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is either the old one or the new one, whatever happens."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

@@ -10,7 +10,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from pets import machine
-from pets.runs.run_folder import write_text
+from pets.files import write_text
 from pets.sweep import ranking
 from pets.sweep.jobs import jobs_at_once
 from pets.sweep.record import read_jobs

@@ -1,13 +1,12 @@
 """From the jobs of a sweep to its leaderboard: ranked rows, and mean and spread over seeds. Pure functions."""
 
-import csv
-import io
 import math
 import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pets.files import csv_text
 from pets.sweep.record import Job
 
 SEEDS = ("seed", "data.seed", "data.split.seed")
@@ -137,17 +136,15 @@ def as_csv(jobs: Sequence[Job], maximize: bool = False) -> str:
     """Return the ranked jobs as CSV: one row a job, with mean, sd and number of its repeats."""
     keys = varied(jobs)
     of_job = {job.name: group for group in repeats(jobs, maximize) for job in group.jobs}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     numbers = ("error_rate", "low", "high", "images", "seconds", "mean", "sd", "n", "error")
-    writer.writerow(["job", *keys, jobs[0].metric, *numbers])
+    rows: list[list[object]] = [["job", *keys, jobs[0].metric, *numbers]]
     for job in ranked(jobs, maximize):
         said, group = settings(job), of_job.get(job.name)
         rate = list(job.error_rate or [None] * 3)
         spread = [group.mean, group.sd, len(group.jobs)] if group else [None] * 3
         row = [job.name, *(said.get(key) for key in keys), job.value, *rate, job.images, job.seconds, *spread]
-        writer.writerow([*row, job.error])
-    return text.getvalue()
+        rows.append([*row, job.error])
+    return csv_text(rows)
 
 
 def short(value: str) -> str:

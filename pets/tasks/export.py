@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from pets.deploy.artifact import Artifact, read_artifact
 from pets.deploy.export import export, missing_for_onnx
 from pets.deploy.model_card import model_card
+from pets.files import read_text
 from pets.model.checkpoint import FINAL
 from pets.runs import resume, run_folder
 
@@ -76,7 +77,7 @@ def read_metrics(path: str | None, checkpoint: Path) -> dict[str, Any] | None:
         )
         return None
     try:
-        metrics = json.loads(file.read_text(encoding="utf-8"))
+        metrics = json.loads(read_text(file))
     except ValueError as error:
         raise ValueError(f"export.metrics={file}: is not JSON: {error}") from error
     if not isinstance(metrics, dict) or not {"n", "split", "seed"} <= metrics.keys():

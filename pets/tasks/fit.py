@@ -44,16 +44,30 @@ def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataMo
     at_end = EvaluateAtEnd(build.evaluation(cfg), cfg.run_dir)
     if cfg.evaluate.at_end:
         trainer.callbacks.append(at_end)  # type: ignore[attr-defined]
-    trainer.fit(model, data, ckpt_path=cfg.ckpt_path, weights_only=True)
+    try:
+        trainer.fit(model, data, ckpt_path=cfg.ckpt_path, weights_only=True)
+    except Exception:
+        if at_end.is_trained:  # an evaluation that fails does not cost the numbers of the training
+            _finish(cfg, trainer, data, _logged(trainer), started)
+        raise
     if not trainer.callback_metrics:  # the run was interrupted after its last epoch: there was nothing left to train
         trainer.validate(model, data, verbose=False)
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    metrics |= at_end.metrics
+    metrics = _logged(trainer) | at_end.metrics
     if len(data.splits.test) and not cfg.evaluate.at_end:
         metrics |= trainer.test(model, data, verbose=False)[0]
     if cfg.optimized_metric not in metrics:
         raise ValueError(f"optimized_metric={cfg.optimized_metric!r} is not among: {', '.join(sorted(metrics))}")
+    _finish(cfg, trainer, data, metrics, started)
+    return metrics[cfg.optimized_metric]
+
+
+def _logged(trainer: Trainer) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def _finish(
+    cfg: DictConfig, trainer: Trainer, data: ImageDataModule, metrics: dict[str, float], started: float
+) -> None:
     if trainer.is_global_zero:
         seconds = time.perf_counter() - started
         run_folder.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
-    return metrics[cfg.optimized_metric]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from pets.files import open_regular
+
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
 CACHE_FOLDER = ".pets_cache"
 """The folder below a root that belongs to `data.cache=disk`; a listing passes over it without a word."""
@@ -168,9 +170,9 @@ def _reason_to_ignore(path: str, name: str, recursive: bool, ancestors: frozense
 
 def _reason_in_content(path: str, suffix: str) -> str | None:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             head = file.read(HEAD_BYTES)
-    except OSError:
+    except (OSError, ValueError):
         return "unreadable"
     if not head:
         return "empty"
