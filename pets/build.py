@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_class, instantiate
 from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
@@ -54,7 +56,9 @@ def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: An
     if "callbacks" not in replacements:
         finder = [instantiate(cfg.lr_finder)] if cfg.lr_finder else []
         settings["callbacks"] = [*_members(cfg.callbacks), *finder]  # the finder starts from the head of HeadInit
-    settings["plugins"] = [AtomicCheckpointIO(), *_plugins(cfg)]
+    kept = (callback.dirpath for callback in settings.get("callbacks", ()) if isinstance(callback, ModelCheckpoint))
+    files = AtomicCheckpointIO(Path(cfg.run_dir) / "checkpoints", filter(None, kept))
+    settings["plugins"] = [files, *_plugins(cfg)]
     settings["logger"] = [_logger(node, resumed_step) for node in _nodes(cfg.logger)]
     built: Trainer = instantiate(cfg.trainer, **(settings | replacements), _convert_="all")
     return built

@@ -172,8 +172,8 @@ class ImageDataModule(LightningDataModule):
             ValueError: The classes, the presizing or the size differ.
         """
         for key, value in self.state_dict().items():
-            if state_dict[key] != value:
-                raise ValueError(f"the checkpoint was trained with {key}={state_dict[key]}, this run has {value}")
+            if (trained := state_dict.get(key)) != value:
+                raise ValueError(f"the checkpoint was trained with {key}={trained}, this run has {value}")
 
     def loader(
         self,

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from pets import build
 from pets.callbacks.dashboards import log_card
 from pets.callbacks.evaluation import EvaluateAtEnd
+from pets.callbacks.training_state import check_fits
 from pets.data.datamodule import ImageDataModule
 from pets.model.checkpoint import read_checkpoint
 from pets.model.classifier import Classifier
@@ -30,6 +31,8 @@ def run(cfg: DictConfig) -> float:
     checkpoint = read_checkpoint(cfg.ckpt_path) if cfg.ckpt_path else None
     in_place = checkpoint is not None and checkpoint.path.is_relative_to(cfg.run_dir)
     trainer = build.trainer(cfg, resumed_step=checkpoint.step if checkpoint and in_place else None)
+    if checkpoint:
+        check_fits(checkpoint.path, trainer, model)
     with run_folder.claimed(cfg) if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
             run_folder.start(cfg, data)
