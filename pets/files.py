@@ -168,6 +168,24 @@ def own_folder(path: Path) -> Path:
     return path
 
 
+def private_folder(path: Path) -> Path:
+    """Make a folder that only this user can write to or read, unless it is there.
+
+    Raises:
+        OSError: It is a link, or another user owns it or can write to it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    status = os.lstat(path)
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "is no folder", str(path))
+    if os.name == "posix" and (status.st_uid != os.getuid() or status.st_mode & 0o022):
+        raise PermissionError(
+            errno.EPERM, "another user can write to it, so what lies there is not believed", str(path)
+        )
+    return path
+
+
 def fresh_folder(path: Path) -> Path:
     """Make an empty folder in the place of what is there; a link goes, and what it leads to stays."""
     if path.is_dir() and not path.is_symlink():

@@ -17,7 +17,7 @@ WITHIN = {
     "data": "rng batch sources labels splits images image_table survey presize cache sampler dataset datamodule",
     "data/sources": "folder table oxford_pets drawn",
     "data/sources/drawn": "canvas animal photograph demo_set",
-    "data/cache": "resized build",
+    "data/cache": "resized contents build",
     "runs": "run_folder resume",
     "schedule": "recipe one_cycle lr_range",
     "augment": "uniforms geometry lighting mix batch",

@@ -20,7 +20,7 @@ from pets.augment.batch import BatchTransform
 from pets.data import dataset as dataset_module
 from pets.data.batch import Batch, Request
 from pets.data.cache import build as module
-from pets.data.cache.build import build_cache
+from pets.data.cache.build import build_cache, user_folder
 from pets.data.cache.resized import ResizedImages
 from pets.data.datamodule import ImageDataModule
 from pets.data.dataset import ImageDataset
@@ -28,10 +28,15 @@ from pets.data.image_table import ImageTable, SampleError
 from pets.data.images import open_image
 from pets.data.labels import RegexLabeller, Vocab
 from pets.data.presize import METHODS, Presize
-from pets.data.sources.folder import CACHE_FOLDER, ImageFolder, list_images
+from pets.data.sources.folder import ImageFolder, list_images
 from pets.data.splits import SplitRule
 
 KINDS = ("ram", "disk")
+
+
+@pytest.fixture(autouse=True)
+def _cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -87,7 +92,7 @@ def assert_same(found: list[Batch], expected: list[Batch]) -> None:
 
 
 def the_file(root: Path) -> Path:
-    (path,) = (root / CACHE_FOLDER).glob("*.bin")
+    (path,) = user_folder().glob("*.bin")
     return path
 
 
@@ -107,7 +112,7 @@ def test_nothing_is_decoded_after_the_first_loader_is_made(
 ) -> None:
     data = datamodule(root, kind, Presize(48))
     data.setup()
-    assert not (root / CACHE_FOLDER).exists()
+    assert not user_folder().exists()
     data.val_dataloader()
     monkeypatch.setattr(dataset_module, "open_image", None)
     assert len(batches(data)) == 2 * 4 + 2
@@ -157,7 +162,7 @@ def test_other_settings_have_a_file_of_their_own(presize: Presize, root: Path) -
     kept = build_cache("disk", items, presize)
     for index in range(len(items)):
         assert torch.equal(kept[index], presize.resize(open_image(items.path(index))))
-    assert len(list((root / CACHE_FOLDER).glob("*.bin"))) == 2
+    assert len(list(user_folder().glob("*.bin"))) == 2
 
 
 @pytest.mark.parametrize("change", ["content", "order", "fewer", "release"])
@@ -180,7 +185,7 @@ def test_other_files_have_a_file_of_their_own(change: str, root: Path, monkeypat
     kept = build_cache("disk", items, Presize(48))
     for index in range(len(items)):
         assert torch.equal(kept[index], Presize(48).resize(open_image(items.path(index))))
-    assert len(list((root / CACHE_FOLDER).glob("*.bin"))) == 2
+    assert len(list(user_folder().glob("*.bin"))) == 2
 
 
 def flipped(place: int) -> Callable[[bytes], bytes]:
@@ -238,11 +243,11 @@ def test_what_a_killed_run_left_half_written_is_ignored(root: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(root)], cwd=Path(__file__).parents[2], check=False)
     assert done.returncode == 7
-    assert {path.name for path in (root / CACHE_FOLDER).iterdir()} == {".lock", ".partial"}
+    assert {".part"} <= {path.suffix for path in user_folder().iterdir()} <= {".part", ".lock", ".json"}
     items = items_of(root)
     kept = build_cache("disk", items, Presize(48))
     assert torch.equal(kept[0], Presize(48).resize(open_image(items.path(0))))
-    assert not (root / CACHE_FOLDER / ".partial").exists()
+    assert not list(user_folder().glob("*.part"))
 
 
 def test_two_runs_at_once_build_it_once(root: Path) -> None:
@@ -281,8 +286,8 @@ def test_an_image_that_cannot_be_decoded_is_named_as_without_a_cache(kind: str, 
         build_cache(kind, items, Presize(48))
     assert str(cached.value) == str(uncached.value)
     assert str(path) in str(cached.value)
-    assert not list(root.glob(f"{CACHE_FOLDER}/*.bin"))
-    assert not (root / CACHE_FOLDER / ".partial").exists()
+    assert not list(user_folder().glob("*.bin"))
+    assert not list(user_folder().glob("*.part"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -299,10 +304,13 @@ def test_a_folder_that_cannot_be_used_is_named_with_the_way_out(
     obstacle: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if obstacle == "file":
-        (root / CACHE_FOLDER).write_text("in the way")
+        user_folder().parent.mkdir(parents=True, mode=0o700)
+        user_folder().write_text("in the way")
     else:
         monkeypatch.setattr(module.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 0))
-    with pytest.raises(ValueError, match=r"^data\.cache=disk: .*pets_cache cannot be used: .*data\.root=") as caught:
+    with pytest.raises(
+        ValueError, match=r"^data\.cache=disk: .*pets/images cannot be used: .*XDG_CACHE_HOME"
+    ) as caught:
         build_cache("disk", items_of(root), Presize(48))
     assert "\n" not in str(caught.value)
     if obstacle == "full":

@@ -10,8 +10,6 @@ from typing import Protocol
 from pets.files import open_regular
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
-CACHE_FOLDER = ".pets_cache"
-"""The folder below a root that belongs to `data.cache=disk`; a listing passes over it without a word."""
 HEAD_BYTES = 32
 """How much of a file `sniff` needs to see."""
 
@@ -138,8 +136,6 @@ def _walk(
     status = os.stat(folder)
     ancestors |= {(status.st_dev, status.st_ino)}
     for name in os.listdir(folder):
-        if name == CACHE_FOLDER:
-            continue
         path = os.path.join(folder, name)
         reason = _reason_to_ignore(path, name, recursive, ancestors)
         if reason is not None:
