@@ -99,7 +99,8 @@ def test_what_early_stopping_has_counted_is_taken_up(cfg: DictConfig, tmp_path: 
 
 PATHS = (
     "/etc/passwd", "{victim}", "local://{victim}", "{folder}/../../../victim", "{folder}/link.ckpt",
-    "{folder}/sub.ckpt", "http://127.0.0.1:9/ping", "../last.ckpt/..", "", "last.ckpt/../../victim.ckpt", "\x00.ckpt", "a" * 5000 + ".ckpt",
+    "{folder}/sub.ckpt", "http://127.0.0.1:9/ping", "../last.ckpt/..", "", "last.ckpt/../../victim.ckpt", "\x00.ckpt",
+    "a" * 5000 + ".ckpt",
 )  # fmt: skip
 
 

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from pets.evaluation import artifacts
 from pets.evaluation.artifacts import console
-from pets.evaluation.evaluate import Evaluation, accepted
+from pets.evaluation.evaluate import Evaluation, Options, accepted
 from pets.evaluation.predictions import Predictions
 from pets.evaluation.report import report
 from pets.evaluation.tta import compare
@@ -39,3 +41,24 @@ def test_console_of_a_perfect_part(make_from_counts: FromCounts) -> None:
     said = console(Evaluation("test", predictions, report(predictions)), Path("run/test"))
     assert "error 0.0% (95% interval 0.0% to 35.4%)" in said
     assert "confused" not in said
+
+
+def test_a_picture_that_fails_is_one_warning_and_the_others_are_there(
+    make_from_counts: FromCounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictions = make_from_counts(np.array([[8, 2], [1, 9]]))
+    monkeypatch.setattr(artifacts, "_draw_top_losses", lambda *args: 1 / 0)
+    monkeypatch.setattr(artifacts, "most_confused", lambda *args: (tmp_path / "nowhere").read_text())
+    figures = artifacts.save(
+        Evaluation("valid", predictions, report(predictions)), None, None, Options(), tmp_path / "v"
+    )
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [warning.partition(" is left out: ")[0] for warning in warnings] == [
+        str(tmp_path / "v" / name) for name in ("most_confused.csv", "top_losses.png")
+    ]
+    assert warnings[1].endswith("division by zero")
+    assert sorted(figures) == ["confusion", "confusion_normalised", "precision_recall", "recall", "reliability"]
+    assert {path.name for path in (tmp_path / "v").iterdir()} == {
+        *(f"{name}.png" for name in figures), "most_confused_pairs.csv", "predictions.csv", "predictions.npz",
+        "report.json",
+    }  # fmt: skip
