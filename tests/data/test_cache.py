@@ -20,6 +20,7 @@ from pets.augment.batch import BatchTransform
 from pets.data import dataset as dataset_module
 from pets.data.batch import Batch, Request
 from pets.data.cache import build as module
+from pets.data.cache import contents
 from pets.data.cache.build import build_cache, user_folder
 from pets.data.cache.resized import ResizedImages
 from pets.data.datamodule import ImageDataModule
@@ -342,3 +343,78 @@ def test_a_run_takes_it_from_the_configuration(root: Path) -> None:
     assert json.loads(json.dumps(datamodule(root, "disk", Presize(48)).state_dict())) == (
         datamodule(root, "none", Presize(48)).state_dict()
     )
+
+
+def test_photographs_that_nothing_touched_are_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "SETTLED_NS", -(10**12))  # the copies are only just written
+    items, read, plain = items_of(root), [], contents.read_bytes
+    monkeypatch.setattr(contents, "read_bytes", lambda path: read.append(path.name) or plain(path))
+    first = build_cache("disk", items, Presize(48))
+    assert sorted(read) == sorted(items.files)
+    read.clear()
+    build_cache("disk", items, Presize(48))
+    assert read == []
+    build_cache("disk", items, Presize(40))
+    assert read == []
+    status = (root / "pug_1.jpg").stat()
+    (root / "pug_1.jpg").write_bytes((root / "pug_2.jpg").read_bytes())
+    os.utime(root / "pug_1.jpg", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not torch.equal(build_cache("disk", items, Presize(48)).pixels, first.pixels)
+    assert read == ["pug_1.jpg"]
+
+
+def test_a_photograph_that_was_only_just_changed_is_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items, read, plain = items_of(root), [], contents.read_bytes
+    monkeypatch.setattr(contents, "SETTLED_NS", 10**12)
+    monkeypatch.setattr(contents, "read_bytes", lambda path: read.append(path.name) or plain(path))
+    for _ in range(2):
+        build_cache("disk", items, Presize(48))
+        assert sorted(read) == sorted(items.files)
+        read.clear()
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"pug_1.jpg": 1}', b'{"pug_1.jpg": [[1], 5]}', b"\xff"])
+def test_damaged_notes_are_not_believed(damage: bytes, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "SETTLED_NS", -(10**12))
+    expected = build_cache("disk", items_of(root), Presize(48)).pixels
+    (notes,) = user_folder().glob("*.json")
+    notes.write_bytes(damage)
+    assert torch.equal(build_cache("disk", items_of(root), Presize(48)).pixels, expected)
+
+
+def test_nothing_is_written_below_the_data_root_or_through_its_links(root: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "precious").write_text("precious")
+    (root / ".pets_cache").symlink_to(victim)
+    before = {path: path.lstat().st_mtime_ns for path in (root, *root.iterdir(), victim, victim / "precious")}
+    build_cache("disk", items_of(root), Presize(48))
+    assert {path: path.lstat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize("trick", ["link", "writable", "owner"])
+def test_a_cache_that_another_user_may_have_written_is_not_believed(
+    trick: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_cache("disk", items_of(root), Presize(48))
+    if trick == "link":
+        user_folder().rename(tmp_path / "elsewhere")
+        user_folder().symlink_to(tmp_path / "elsewhere")
+    elif trick == "writable":
+        user_folder().chmod(0o777)
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(ValueError, match=r"^data\.cache=disk: .* cannot be used: ") as caught:
+        build_cache("disk", items_of(root), Presize(48))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mapped_file_is_replaced_and_never_written_to(root: Path) -> None:
+    kept = build_cache("disk", items_of(root), Presize(48))
+    pixels, inode = kept.pixels.clone(), the_file(root).stat().st_ino
+    damaged = the_file(root).with_suffix(".damaged")
+    damaged.write_bytes(b"damaged")
+    damaged.replace(the_file(root))
+    build_cache("disk", items_of(root), Presize(48))
+    assert the_file(root).stat().st_ino != inode
+    assert torch.equal(kept.pixels, pixels)
