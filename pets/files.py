@@ -199,15 +199,20 @@ def fresh_folder(path: Path) -> Path:
 def refuse_links(folder: Path) -> None:
     """Check that a folder holds nothing but files and folders, however deep: what is written there stays there.
 
+    Links from one place in the folder to another are allowed.
+
     Raises:
-        ValueError: Naming a link, FIFO, socket or device.
+        ValueError: Naming a link that leads out of it, a FIFO, socket or device.
     """
+    root = os.path.join(os.path.realpath(folder), "")
     for at, folders, names in os.walk(folder):
         for path in (os.path.join(at, name) for name in (*folders, *names)):
-            mode = os.lstat(path).st_mode
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                what = _KINDS.get(stat.S_IFMT(mode), "no regular file")
-                raise ValueError(f"{printable(path)}: is {what}; a run that goes on holds files and folders only")
+            kind = stat.S_IFMT(os.lstat(path).st_mode)
+            inside = kind == stat.S_IFLNK and os.path.realpath(path).startswith(root)
+            if kind not in (stat.S_IFREG, stat.S_IFDIR) and not inside:
+                raise ValueError(
+                    f"{printable(path)}: is {_KINDS.get(kind, 'no file')}: a run folder holds files of its own"
+                )
 
 
 @contextmanager

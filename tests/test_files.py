@@ -135,6 +135,8 @@ def test_a_run_folder_with_a_link_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run" / "history.csv").touch()
     files.refuse_links(tmp_path / "run")
+    (tmp_path / "run" / "latest").symlink_to("checkpoints")
+    files.refuse_links(tmp_path / "run")
     (tmp_path / "run" / "checkpoints" / "best.ckpt").symlink_to(tmp_path)
     with pytest.raises(ValueError, match=r"best\.ckpt: is a link"):
         files.refuse_links(tmp_path / "run")

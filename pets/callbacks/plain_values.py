@@ -82,6 +82,7 @@ def tensor(value: Any, where: str) -> None:
         type(value) not in (Tensor, torch.nn.Parameter)
         or value.layout != torch.strided
         or value.is_meta
+        or value.is_complex()
         or value.numel() * value.element_size() > value.untyped_storage().nbytes()
     ):
         refuse(where, value, "a tensor with values of its own")

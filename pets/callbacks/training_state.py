@@ -68,8 +68,8 @@ def training_state(content: Mapping[str, Any], folders: Sequence[str], in_place:
     return state
 
 
-def check_fits(path: Path, trainer: Trainer, module: LightningModule) -> None:
-    """Check that a fit of this trainer and module can go on from a checkpoint; neither of them is touched.
+def check_fits(path: Path, trainer: Trainer, module: LightningModule, images: int) -> None:
+    """Check that a fit of this trainer and module on so many images can go on from a checkpoint; none is touched.
 
     Raises:
         ValueError: Naming the file, the part and what is wrong with it, in one line.
@@ -83,6 +83,8 @@ def check_fits(path: Path, trainer: Trainer, module: LightningModule) -> None:
         has(saved, ("epoch_progress", "epoch_loop.batch_progress"), "loops.fit_loop")
         for key in saved.keys() & own.keys():
             like(saved[key], own[key], f"loops.fit_loop.{key}")
+        if "start" in state and state["start"]["images"] > images:
+            refuse("start.images", state["start"]["images"], f"at most the {images:,} to train on")
         _try_optimizer(state["optimizer_states"][0], module)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -147,6 +147,8 @@ def _check_archive(file: BinaryIO) -> None:
                 version = np.lib.format.read_magic(stream)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape, _, dtype = read(stream)
+                if dtype.hasobject:
+                    raise ValueError("Object arrays would be unpickled")
                 if stream.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
                     raise ValueError(f"{member.filename} says {dtype} {shape}, which is not its size")
     file.seek(0)

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import nullcontext
+from pathlib import Path
 
 from lightning import Trainer
 from omegaconf import DictConfig
@@ -11,6 +12,7 @@ from pets.callbacks.dashboards import log_card
 from pets.callbacks.evaluation import EvaluateAtEnd
 from pets.callbacks.training_state import check_fits
 from pets.data.datamodule import ImageDataModule
+from pets.files import refuse_links
 from pets.model.checkpoint import read_checkpoint
 from pets.model.classifier import Classifier
 from pets.runs import run_folder
@@ -32,7 +34,9 @@ def run(cfg: DictConfig) -> float:
     in_place = checkpoint is not None and checkpoint.path.is_relative_to(cfg.run_dir)
     trainer = build.trainer(cfg, resumed_step=checkpoint.step if checkpoint and in_place else None)
     if checkpoint:
-        check_fits(checkpoint.path, trainer, model)
+        check_fits(checkpoint.path, trainer, model, len(data.splits.train))
+    if in_place:
+        refuse_links(Path(cfg.run_dir))
     with run_folder.claimed(cfg) if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
             run_folder.start(cfg, data)

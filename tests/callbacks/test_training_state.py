@@ -84,7 +84,7 @@ def test_a_checkpoint_of_ours_comes_back_bit_for_bit(cfg: DictConfig) -> None:
 def test_a_checkpoint_of_version_0_1_is_taken_up(cfg: DictConfig, tmp_path: Path, parts: Any) -> None:
     path = changed(cfg, lambda content: content.update(PetsDataModule=content.pop("ImageDataModule")), tmp_path)
     assert "ImageDataModule" in AtomicCheckpointIO(path.parent).load_checkpoint(path)
-    check_fits(path, build.trainer(cfg), parts[1])
+    check_fits(path, build.trainer(cfg), parts[1], 20)
 
 
 def test_what_early_stopping_has_counted_is_taken_up(cfg: DictConfig, tmp_path: Path) -> None:
@@ -206,6 +206,10 @@ WRONG: dict[str, tuple[Change, str]] = {
     "an unknown key in start": (lambda c: c["start"].update(batch=1), r"start\.batch=1"),
     "half a start": (lambda c: c["start"].pop("images"), r"start\.images is missing"),
     "a text in start": (lambda c: c["start"].update(epoch="1"), r"start\.epoch='1'"),
+    "a start beyond the end": (lambda c: c["start"].update(images=21), r"start\.images=21"),
+    "complex weights": (
+        lambda c: c["state_dict"].update(mean=torch.zeros(3, 1, 1, dtype=torch.complex64)), "mean=a tensor",
+    ),
     "a start of text": (lambda c: c.update(start="x"), "start='x'"),
     "a scheduler": (lambda c: c.update(lr_schedulers=[{"step_size": 1}]), "lr_schedulers"),
     "an old version": (lambda c: c.update({"pytorch-lightning_version": "1.5.0"}), "pytorch-lightning_version='1.5.0'"),
@@ -247,7 +251,7 @@ def test_a_wrong_part_is_one_line_that_names_file_and_key(
     weights = copy.deepcopy(parts[1].state_dict())
     trainer = build.trainer(cfg)
     with pytest.raises(ValueError, match=says) as caught:
-        check_fits(path, trainer, parts[1])
+        check_fits(path, trainer, parts[1], 20)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert len(message.splitlines()) == 1

@@ -67,7 +67,7 @@ def test_an_archive_that_unpacks_to_far_more_is_refused_unread(tmp_path: Path, m
         Predictions.load(tmp_path)
 
 
-@pytest.mark.parametrize(("shape", "dtype"), [((10**12,), "<f4"), ((2,), "<U1000000"), ((2,), "|O"), ((0,), "<f4")])
+@pytest.mark.parametrize(("shape", "dtype"), [((10**12,), "<f4"), ((2,), "<U1000000"), ((0,), "<f4")])
 def test_a_header_that_tells_another_size_is_refused_unread(
     shape: tuple[int, ...], dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

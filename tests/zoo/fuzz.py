@@ -31,6 +31,13 @@ LENGTHS = (
     b"\x7f\xff\xff\xff",
     b"\xff\xff\xff\x7f",
 )
+TREATMENT = {
+    "classes": ["a", "b"],
+    "presize": {"size": 40, "method": "crop", "interpolation": "bilinear"},
+    "size": 32,
+    "interpolation": "bilinear, antialiased",
+}
+"""What a checkpoint says of its images."""
 Reader = Callable[[Path], object]
 
 
@@ -117,7 +124,8 @@ def checkpoint(folder: Path) -> tuple[list[bytes], Reader]:
 
     from pets.model.checkpoint import read_checkpoint
 
-    content = {"state_dict": {"weight": torch.ones(2, 3)}, "pets": {"classes": ["a", "b"]}, "ImageDataModule": {}}
+    weights, spec = {"weight": torch.ones(2, 3)}, {"classes": ["a", "b"]}
+    content = {"state_dict": weights, "pets": spec, "ImageDataModule": TREATMENT}
     seeds = []
     for zipped in (True, False):
         torch.save(content, folder / "seed", _use_new_zipfile_serialization=zipped)
@@ -131,19 +139,14 @@ def resumed(folder: Path) -> tuple[list[bytes], Reader]:
 
     from pets.callbacks.checkpoint_io import AtomicCheckpointIO
 
-    data = {
-        "classes": ["a", "b"],
-        "presize": {"size": 40, "method": "crop", "interpolation": "bilinear"},
-        "size": 32,
-        "interpolation": "bilinear, antialiased",
-    }
     progress = {"total": {"ready": 1, "completed": 1}, "current": {"ready": 1, "completed": 1}}
     best = str(folder / "best.ckpt")
     kept = {"best_model_path": best, "best_model_score": torch.tensor(0.5), "best_k_models": {best: torch.tensor(0.5)}}
     row = {"epoch": 0, "phase": "frozen", "train_loss": 1.0, "valid_loss": 1.0, "error_rate": 0.5, "seconds": 1.0}
     content = {
         "epoch": 1, "global_step": 2, "pytorch-lightning_version": "2.6.6", "state_dict": {"weight": torch.ones(2, 3)},
-        "pets": {"classes": ["a", "b"]}, "ImageDataModule": data, "loops": {"fit_loop": {"epoch_progress": progress}},
+        "pets": {"classes": ["a", "b"]}, "ImageDataModule": TREATMENT,
+        "loops": {"fit_loop": {"epoch_progress": progress}},
         "callbacks": {"ModelCheckpoint": kept, "History": {"rows": [row]}, "OneCycle": {"base_lr": None}},
         "optimizer_states": [{"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"name": "head"}]}],
         "lr_schedulers": [], "smoothed_loss": {"total": torch.zeros(())}, "start": {"epoch": 1, "images": 0},
