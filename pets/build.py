@@ -6,6 +6,7 @@ from typing import Any
 
 from hydra.utils import get_class, instantiate
 from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,6 +15,7 @@ from pets.callbacks.checkpoint_io import AtomicCheckpointIO
 from pets.data.datamodule import ImageDataModule
 from pets.evaluation.evaluate import Options
 from pets.model.classifier import Classifier
+from pets.runs.run_folder import RunFolder
 
 log = logging.getLogger("pets")
 
@@ -59,7 +61,9 @@ def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: An
     if "callbacks" not in replacements:
         finder = [instantiate(cfg.lr_finder, _convert_="all")] if cfg.lr_finder else []
         settings["callbacks"] = [*_members(cfg, "callbacks"), *finder]  # the finder starts from the head of HeadInit
-    settings["plugins"] = [AtomicCheckpointIO(), *_plugins(cfg)]
+    kept = (callback.dirpath for callback in settings.get("callbacks", ()) if isinstance(callback, ModelCheckpoint))
+    files = AtomicCheckpointIO(RunFolder(cfg.run_dir).checkpoints, filter(None, kept))
+    settings["plugins"] = [files, *_plugins(cfg)]
     settings["logger"] = [_logger(node, resumed_step) for node in _nodes(cfg, "logger")]
     built: Trainer = instantiate(cfg.trainer, **(settings | replacements), _convert_="all")
     return built

@@ -15,7 +15,7 @@ from omegaconf.resolvers import oc
 from pets.data.datamodule import ImageDataModule
 from pets.data.splits import read_manifest
 from pets.errors import UserError
-from pets.files import write_text
+from pets.files import read_text, write_text
 from pets.runs import resume
 from pets.runs.overrides import typed
 from pets.runs.run_folder import RunFolder
@@ -89,7 +89,7 @@ def _check_split(path: Path, data: ImageDataModule) -> None:
 
 def facts(cfg: DictConfig, data: ImageDataModule, precision: str) -> dict[str, str]:
     """Return what a person wants to know of a started run at a glance."""
-    split_hash = json.loads(RunFolder(cfg.run_dir).splits.read_text(encoding="utf-8"))["hash"]
+    split_hash = json.loads(read_text(RunFolder(cfg.run_dir).splits))["hash"]
     return {
         "command": "python train.py " + " ".join(typed()),
         "data": data.summary(),

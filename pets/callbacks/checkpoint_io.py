@@ -1,7 +1,9 @@
-"""Checkpoints: which one is the best, and files that are either the old one or the new one, whatever happens."""
+"""Checkpoints: which one is the best, files that are the old one or the new one, and what a fit may take up of them."""
 
 import io
 import os
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,9 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from pets.callbacks.training_state import training_state
+from pets.files import own_folder, write_bytes
+from pets.model.checkpoint import read_plain
 from pets.settings.metrics import checkpoint_mode
 
 
@@ -27,42 +32,65 @@ def best_checkpoint(monitor: str, mode: str | None = None, **options: Any) -> Mo
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the checkpoint, waits until the disk has it, then takes its name.
+    """Reads plain values, writes whole files, and removes nothing but checkpoints of the run.
 
-    Lightning's own goes through the folder of temporary files, from where a move is a copy if that is another disk.
+    Lightning's own goes through the folder of temporary files, from where a move is a copy if that is another disk, and
+    removes whatever a path of any protocol names, folders with all that is in them too.
+
+    Args:
+        folder: The run's `checkpoints/`.
+        others: Further folders that the configuration names for checkpoints.
+
+    Raises:
+        FileExistsError: The folder is a link.
     """
 
+    def __init__(self, folder: str | Path, others: Iterable[str | Path] = ()) -> None:
+        if Path(folder).is_symlink():
+            own_folder(Path(folder))
+        self.folders = [os.path.realpath(each) for each in (folder, *others)]  # as ModelCheckpoint names its own
+
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write a checkpoint.
+        """Write a checkpoint, and wait until the disk has it before it takes its name.
 
         Raises:
             OSError: It cannot be written, for example because the disk is full; what was at `path` is still there.
         """
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        own_folder(target.parent)
         # torch reports a full disk as an error of its archive writer, without the reason.
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        part = target.with_name(f".{target.name}.part")
         try:
-            with part.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
+            write_bytes(target, content.getbuffer(), sync=True)
         except OSError as error:
-            part.unlink(missing_ok=True)
             kept = "the one before it is kept" if target.exists() else "there is none yet"
             text = f"{error.strerror}: the checkpoint cannot be written, {kept}"
             raise OSError(error.errno, text, str(target)) from error
-        _sync_folder(target.parent)
 
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
+        """Read what a fit may take up from a checkpoint, see `training_state`, on the CPU.
 
-def _sync_folder(folder: Path) -> None:
-    """Wait until the disk has the folder's list of names; only POSIX can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is no checkpoint, or one that no fit can go on from; in one line.
+        """
+        in_place = os.path.realpath(Path(path).parent) == self.folders[0]
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            return training_state(read_plain(Path(path)), self.folders, in_place)
+        except ValueError as error:
+            raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove a regular file that lies in a folder of checkpoints of the run; leave everything else."""
+        target = Path(path)
+        folder = os.path.realpath(target.parent)
+        if folder in self.folders and target.name and stat.S_ISREG(_mode(target)):
+            os.unlink(os.path.join(folder, target.name))
+
+
+def _mode(path: Path) -> int:
+    try:
+        return os.lstat(path).st_mode
+    except OSError:
+        return 0

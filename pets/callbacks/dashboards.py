@@ -14,7 +14,9 @@ from torch.utils.tensorboard.summary import hparams
 
 from pets.data.batch import Batch
 from pets.data.datamodule import ImageDataModule
+from pets.escape import markdown, printable
 from pets.evaluation.figures.batches import before_and_after
+from pets.files import or_warn
 from pets.settings.config import leaves
 from pets.settings.metrics import CURVES
 
@@ -66,14 +68,14 @@ def log_card(
         facts: Lines of the card.
         overrides: What was typed, `key=value` each.
     """
-    rows = [f"| {name} | {fact} |" for name, fact in facts.items()]
+    rows = [f"| {name} | {markdown(fact)} |" for name, fact in facts.items()]
     card = "\n".join([*rows[:1], "|---|---|", *rows[1:]])
     text = yaml.safe_dump(dict(config), sort_keys=False)
     typed = typed_hyperparameters(overrides)
     params = typed | hyperparameters(config)
     for writer in writers(loggers):
         writer.add_text("run/1_card", card, 0)
-        writer.add_text("run/2_config", "\n".join(f"    {line}" for line in text.splitlines()), 0)
+        writer.add_text("run/2_config", "\n".join(f"    {printable(line)}" for line in text.splitlines()), 0)
         writer.add_custom_scalars(LAYOUT)  # type: ignore[no-untyped-call]
         experiment, *session = hparams(params, dict.fromkeys(HPARAM_METRICS, 0.0))  # type: ignore[no-untyped-call]
         _choose_columns(experiment, list(typed))
@@ -165,4 +167,5 @@ class Dashboards(Callback):
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, ImageDataModule) and trainer.is_global_zero:
             for writer in writers(trainer.loggers):
-                writer.add_figure("batch/presized_and_augmented", before_and_after(data, self.images), 0)
+                with or_warn("batch/presized_and_augmented"):
+                    writer.add_figure("batch/presized_and_augmented", before_and_after(data, self.images), 0)

@@ -11,6 +11,7 @@ from pets.data.datamodule import ImageDataModule
 from pets.evaluation import artifacts
 from pets.evaluation.embedding import publish_embedding
 from pets.evaluation.evaluate import Evaluation, Options, evaluate, key_numbers
+from pets.files import or_warn
 from pets.model.classifier import Classifier
 from pets.settings.parts import Part
 
@@ -22,6 +23,7 @@ class EvaluateAtEnd(Callback):
 
     Attributes:
         metrics: The key numbers; empty until then.
+        is_trained: Whether the fit was over, so that what fails is the evaluation.
 
     Args:
         options: What to do beyond tables and pictures.
@@ -32,12 +34,14 @@ class EvaluateAtEnd(Callback):
         self.options = options
         self.folder = Path(folder)
         self.metrics: dict[str, float] = {}
+        self.is_trained = False
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate while processes, device and loggers are still there."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not (isinstance(data, ImageDataModule) and isinstance(pl_module, Classifier)):
             raise TypeError(f"evaluates a Classifier and a ImageDataModule, got {type(pl_module)} and {type(data)}")
+        self.is_trained = True
         parts: tuple[Part, ...] = ("valid", "test") if len(data.splits.test) else ("valid",)
         self.metrics = evaluate_parts(trainer, pl_module, data, parts, self.options, self.folder)
 
@@ -65,11 +69,12 @@ def evaluate_parts(
 def _leave(
     evaluation: Evaluation, trainer: Trainer, model: Classifier, data: ImageDataModule, options: Options, folder: Path
 ) -> None:
-    figures = artifacts.draw_figures(evaluation, model, data, options)
-    artifacts.save(evaluation, figures, folder)
+    figures = artifacts.save(evaluation, model, data, options, folder)
     for writer in writers(trainer.loggers):
-        artifacts.publish(evaluation, figures, writer, trainer.global_step)
+        with or_warn(f"{evaluation.part} in TensorBoard"):
+            artifacts.publish(evaluation, figures, writer, trainer.global_step)
         if options.embedding:
             tag = f"{evaluation.part}_features"
-            publish_embedding(evaluation.predictions, model, data, writer, tag, trainer.global_step)
+            with or_warn(f"{tag} in TensorBoard"):
+                publish_embedding(evaluation.predictions, model, data, writer, tag, trainer.global_step)
     log.info(artifacts.console(evaluation, folder))

@@ -1,6 +1,5 @@
 """The table of epochs: one line on the console and one row in history.csv for each, across all phases of a run."""
 
-import csv
 import logging
 import time
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from pets.files import write_csv
 from pets.model.layer_groups import format_group_table, group_table
 from pets.settings.metrics import CURVES
 
@@ -86,12 +86,8 @@ class History(Callback):
 
     def _write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
-        part.replace(self.path)
+        columns = list(self.rows[0])
+        write_csv(self.path, columns, ([row.get(column) for column in columns] for row in self.rows))
 
 
 def _phase(pl_module: LightningModule) -> str:

@@ -22,6 +22,7 @@ from pets import private_api
 from pets.callbacks.one_cycle import OneCycle, data_module_for
 from pets.data.batch import Batch
 from pets.evaluation.figures.lr_curve import lr_curve_figure
+from pets.files import or_warn, write_figure, write_text
 from pets.schedule.lr_range import RULES, LRCurve, has_diverged, learning_rate, smooth
 from pets.schedule.recipe import Phase, Recipe
 
@@ -96,12 +97,13 @@ class LRFinder(Callback):
     def _write(self, trainer: Trainer, curve: LRCurve) -> None:
         folder = Path(self.dirpath or trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "lr_finder.json").write_text(curve.to_json() + "\n")
-        figure = lr_curve_figure(curve)
-        figure.savefig(folder / "lr_finder.png")
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_figure("lr_finder/curve", figure, close=False)
+        write_text(folder / "lr_finder.json", curve.to_json() + "\n")
+        with or_warn(folder / "lr_finder.png"):
+            figure = lr_curve_figure(curve)
+            write_figure(folder / "lr_finder.png", figure)
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_figure("lr_finder/curve", figure, close=False)
 
     def _apply(self, curve: LRCurve, one_cycle: OneCycle) -> None:
         recipe = one_cycle.recipe

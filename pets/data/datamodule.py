@@ -46,7 +46,7 @@ class ImageDataModule(LightningDataModule):
         exclude: CSV file whose column `file` names images to leave out.
         relabel: CSV file whose columns `file` and `label` correct labels.
         cache: Where the images of all parts are kept once they are decoded, from the first loader on: `none`, `ram`
-            (each process has its own), `disk` (below the data root, for later runs too). The batches are the same.
+            (each process has its own), `disk` (in the user's cache folder, for later runs too). Batches are the same.
 
     Attributes:
         start: Where the training order goes on in a resumed run.
@@ -173,8 +173,8 @@ class ImageDataModule(LightningDataModule):
             ValueError: The classes, the presizing or the size differ.
         """
         for key, value in self.state_dict().items():
-            if state_dict[key] != value:
-                raise ValueError(f"the checkpoint was trained with {key}={state_dict[key]}, this run has {value}")
+            if (trained := state_dict.get(key)) != value:
+                raise ValueError(f"the checkpoint was trained with {key}={trained}, this run has {value}")
 
     def loader(
         self,

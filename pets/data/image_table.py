@@ -1,6 +1,7 @@
 """The image table: every image of a data set with its label and its part, and why others were left out."""
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from pets.data.labels import Vocab
 from pets.data.sources.folder import ImageSource, examples
 from pets.data.sources.table import CsvTable
 from pets.data.splits import Split, SplitRule
+from pets.escape import from_cell
+from pets.files import read_text
 from pets.settings.parts import PARTS, Part
 
 T = TypeVar("T")
@@ -140,10 +143,10 @@ def read_excluded(path: str | Path, files: Iterable[str]) -> dict[str, str]:
     if not path.is_file():
         raise FileNotFoundError(f"data.exclude={path} does not exist or is not a file")
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with io.StringIO(read_text(path, "utf-8-sig"), newline="") as file:
             reader = csv.DictReader(file, strict=True)
             columns = list(reader.fieldnames or ())
-            names = [str(row.get("file") or "") for row in reader]
+            names = [from_cell(row.get("file") or "") for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"data.exclude={path} is no CSV file in UTF-8: {error}") from error
     if "file" not in columns:

@@ -15,6 +15,8 @@ import torchvision.io  # noqa: F401  (registers torch.ops.image)
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from pets.files import open_regular
+
 T = TypeVar("T")
 
 MAX_PIXELS = 178_956_970
@@ -100,7 +102,7 @@ def read_bytes(source: str | Path | bytes) -> tuple[str, bytes]:
     # A message stays one line, and can be printed, whatever the file is called.
     name = str(source) if str(source).isprintable() else ascii(str(source))
     try:
-        with open(source, "rb") as file:
+        with open_regular(source) as file:
             size = os.fstat(file.fileno()).st_size
             if size > MAX_BYTES:
                 raise ValueError(f"{name}: {size} bytes, more than the {MAX_BYTES} allowed")

@@ -139,7 +139,7 @@ class Vocab:
         classes: Distinct names; their order is kept.
 
     Raises:
-        ValueError: No class, a name twice, or something that is not a name.
+        ValueError: No class, a name twice, or something that is not a name or cannot be encoded.
     """
 
     classes: tuple[str, ...]
@@ -149,6 +149,9 @@ class Vocab:
         strangers = [name for name in names if not isinstance(name, str) or not name]
         if not names or strangers:
             raise ValueError(f"data.classes={classes!r} must be a list of one or more names, each a non-empty string")
+        undecoded = [name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]
+        if undecoded:
+            raise ValueError(f"the classes {examples(undecoded)} are no UTF-8: rename the files, or use data.relabel")
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             raise ValueError(f"data.classes names {examples(twice)} more than once")

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from pets.data.rng import Stream, generator
 from pets.data.sources.folder import ImageSource, examples
 from pets.data.sources.table import CsvTable
+from pets.files import read_text, write_text
 from pets.settings.data import Split as SplitSettings
 from pets.settings.parts import PARTS
 
@@ -175,10 +175,7 @@ def write_manifest(path: str | Path, files: Sequence[str], split: Split, left_ou
         },
         indent=1,
     )
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text + "\n", encoding="ascii")
-    temporary.replace(path)
+    write_text(Path(path), text + "\n")
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -192,11 +189,11 @@ def read_manifest(path: str | Path) -> Manifest:
     if not path.is_file():
         raise FileNotFoundError(f"data.split.from={path} does not exist or is not a file")
     try:
-        content = json.loads(path.read_text(encoding="ascii"))
+        content = json.loads(read_text(path, "ascii"))
         version, recorded, parts = content["version"], content["hash"], content["parts"]
         left_out = {entry["file"]: entry["reason"] for entry in content["left_out"]}
         digest = _digest(parts)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"data.split.from={path} is not a split manifest: {error!r}") from error
     if version != MANIFEST_VERSION:
         raise ValueError(

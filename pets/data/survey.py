@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pets.data.images import open_image
+from pets.data.images import open_image, read_bytes
 from pets.data.sources.folder import HEAD_BYTES, sniff
 
 SUFFIXES = {
@@ -90,7 +90,7 @@ def _look(root: Path, file: str, phash: Callable[[Image.Image], int]) -> Facts:
     path = root / file
     try:
         pixels = open_image(path)
-        data = path.read_bytes()
+        _, data = read_bytes(path)
         with Image.open(io.BytesIO(data)) as image:
             mode, orientation = image.mode, image.getexif().get(ORIENTATION, 1)
     except (OSError, ValueError) as error:

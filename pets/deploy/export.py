@@ -15,6 +15,7 @@ from pets.augment.batch import evaluate_images
 from pets.deploy.artifact import WEIGHTS, Artifact
 from pets.deploy.exportable import Exportable
 from pets.deploy.metadata import write_metadata
+from pets.files import write_text
 from pets.model.weights import first_line
 
 PROGRAM, ONNX, CARD, SCRIPT = "model.pt2", "model.onnx", "README.md", "predict.py"
@@ -56,7 +57,7 @@ def export(artifact: Artifact, folder: str | Path, card: str, *, onnx: bool) -> 
         write_metadata(artifact.metadata, part)
         tensors = {name: tensor.contiguous() for name, tensor in artifact.network.state_dict().items()}
         safetensors.torch.save_file(tensors, part / WEIGHTS)
-        (part / CARD).write_text(card, encoding="utf-8")
+        write_text(part / CARD, card)
         shutil.copyfile(Path(__file__).with_name(SCRIPT), part / SCRIPT)
         program = export_program(artifact)
         torch.export.save(program, part / PROGRAM)

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from pets.data.presize import Presize
 from pets.errors import UserError
+from pets.files import read_bytes, write_text
 from pets.model.losses import loss_from_spec
 from pets.model.network import SPEC_KEYS
 from pets.settings.augment import Augment
@@ -109,7 +110,7 @@ class Metadata:
 
 def write_metadata(metadata: Metadata, folder: Path) -> None:
     """Write model.json into a folder."""
-    (folder / NAME).write_text(json.dumps(metadata.values(), indent=1) + "\n", encoding="utf-8")
+    write_text(folder / NAME, json.dumps(metadata.values(), indent=1) + "\n")
 
 
 def read_metadata(folder: Path) -> Metadata:
@@ -120,10 +121,7 @@ def read_metadata(folder: Path) -> Metadata:
         OSError: It cannot be opened.
     """
     path = folder / NAME
-    with open(path, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"{path}: is larger than {MAX_BYTES:,} bytes")
+    data = read_bytes(path, MAX_BYTES)
     try:
         values = json.loads(data.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

@@ -1,9 +1,12 @@
 """The model card of an exported folder: what it is, how often it errs and on what that rests, limits, licence, use."""
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pets.deploy.metadata import Metadata
+from pets.escape import markdown
 from pets.evaluation.intervals import wilson
 
 DATA = {
@@ -38,9 +41,14 @@ def model_card(
         "Limits": _limits(metadata, metrics),
         "Use": _use(metadata, onnx),
         "Licence": _licence(licence, config),
-        f"The {n} classes": ", ".join(metadata.classes),
+        f"The {n} classes": ", ".join(map(markdown, metadata.classes)),
     }
-    front = ["---", *([f"license: {licence}"] if licence else []), "library_name: pets", "tags: [image-classification]"]
+    front = [
+        "---",
+        *([f"license: {_yaml(licence)}"] if licence else []),
+        "library_name: pets",
+        "tags: [image-classification]",
+    ]
     body = [f"# {arch} for {n} classes", _facts(metadata)]
     body += [f"## {title}\n\n{text}" for title, text in sections.items()]
     return "\n".join([*front, "---", "", ""]) + "\n\n".join(body) + "\n"
@@ -50,7 +58,7 @@ def _facts(metadata: Metadata) -> str:
     spec, side = metadata.spec, metadata.presize.size
     rows = {
         "Architecture": f"{spec['arch']} of {spec['source']}, head {spec['head']['kind']}",
-        "Started from": spec["weights"] or "random weights",
+        "Started from": markdown(spec["weights"] or "random weights"),
         "Input": f"uint8 RGB squares of {side} pixels{_smaller(metadata)} (presizing: "
         f"{metadata.presize.method}), resized to {metadata.size} and normalised inside",
         "Output": f"a probability for each class ({spec['loss']['kind']}), in the order of model.json",
@@ -87,14 +95,19 @@ def _data(metrics: Mapping[str, Any] | None, config: Mapping[str, Any] | None) -
     lines = [f"Trained on {DATA.get(_source(config), 'images that came with no description')}."]
     if metrics:
         counts = ", ".join(f"{n:,} {part}" for part, n in metrics["n"].items() if n)
-        split = ", ".join(f"{key}={value}" for key, value in metrics["split"].items() if not key.startswith("_"))
+        split = ", ".join(
+            markdown(f"{key}={value}") for key, value in metrics["split"].items() if not key.startswith("_")
+        )
         lines.append(f"Images: {counts}. Split: {split}. Seed of the run: {metrics['seed']}.")
     return "\n".join(lines)
 
 
 def _source(config: Mapping[str, Any] | None) -> str:
     """Return the name of the class that the training images came from."""
-    return str(config["data"]["source"]["_target_"]).rsplit(".", 1)[-1] if config else ""
+    node: Any = config
+    for key in ("data", "source", "_target_"):
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return str(node).rsplit(".", 1)[-1]
 
 
 def _limits(metadata: Metadata, metrics: Mapping[str, Any] | None) -> str:
@@ -125,8 +138,13 @@ def _code(text: str) -> str:
     return f"```python\n{text}```"
 
 
+def _yaml(text: str) -> str:
+    """Return a text as a value of the metadata block, in quotes unless it is a plain name."""
+    return text if re.fullmatch(r"[A-Za-z][\w.-]*", text) else json.dumps(text)
+
+
 def _licence(licence: str | None, config: Mapping[str, Any] | None) -> str:
-    lines = [f"Weights: {licence}." if licence else UNKNOWN_LICENCE]
+    lines = [f"Weights: {markdown(licence)}." if licence else UNKNOWN_LICENCE]
     if source := DATA.get(_source(config)):
         lines.append(f"They were trained on {source}.")
     return "\n".join(lines)

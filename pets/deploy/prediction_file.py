@@ -1,6 +1,7 @@
 """Predictions as the rows of a file, CSV or JSON Lines, written one by one."""
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from pets.deploy.predictor import Prediction, Predictor
+from pets.escape import to_cell
+from pets.files import replacing
 
 Write = Callable[[str, Prediction | str], None]
 """Takes the name of a file, and its prediction or the reason why there is none."""
@@ -20,11 +23,9 @@ def writing(path: Path, predictor: Predictor) -> Iterator[Write]:
     A row has the file, the most probable classes with their probabilities, the error if there is one and, if the
     model has a threshold, whether the prediction is accepted.
     """
-    part = path.with_name(f".{path.name}.part")
-    # A file name that is not UTF-8 stays readable, and the file stays UTF-8.
-    with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
+    with replacing(path) as file:
+        stream = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         yield (_json_lines if path.suffix == ".jsonl" else _csv_rows)(stream, predictor)
-    part.replace(path)
 
 
 def _csv_rows(stream: IO[str], predictor: Predictor) -> Write:
@@ -40,7 +41,7 @@ def _csv_rows(stream: IO[str], predictor: Predictor) -> Write:
         else:
             cells = [cell for label, probability in result.top for cell in (label, f"{probability:.6f}")]
             cells += [str(result.accepted).lower() for _ in decision] + [""]
-        writer.writerow([file, *cells])
+        writer.writerow(map(to_cell, (file, *cells)))
 
     return write
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,8 @@ from pets.evaluation.interpretation import (
     most_confused_pairs,
     top_losses,
 )
-from pets.evaluation.predictions import Predictions, evaluation_images
-from pets.files import write_csv
+from pets.evaluation.predictions import CSV_NAME, NPZ_NAME, Predictions, evaluation_images
+from pets.files import or_warn, own_folder, write_csv, write_figure, write_text
 from pets.model.metrics import Bin
 
 if TYPE_CHECKING:
@@ -36,35 +36,45 @@ PR_CURVES = 5
 """Classes of lowest average precision whose curves TensorBoard gets."""
 
 
-def save(evaluation: Evaluation, figures: Mapping[str, Figure], folder: Path) -> None:
-    """Write predictions.npz and .csv, report.json, most_confused.csv, most_confused_pairs.csv and the figures."""
-    folder.mkdir(parents=True, exist_ok=True)
-    predictions = evaluation.predictions
-    predictions.save(folder)
-    (folder / "report.json").write_text(json.dumps(evaluation.report, indent=1) + "\n", encoding="utf-8")
-    matrix = confusion_matrix(predictions)
-    write_csv(folder / "most_confused.csv", Confusion._fields, most_confused(matrix, predictions.classes))
-    pairs = most_confused_pairs(matrix, predictions.classes)
-    write_csv(folder / "most_confused_pairs.csv", ConfusedPair._fields, pairs)
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png")
-
-
-def draw_figures(
-    evaluation: Evaluation, classifier: Classifier, data: ImageDataModule, options: Options
+def save(
+    evaluation: Evaluation, classifier: Classifier, data: ImageDataModule, options: Options, folder: Path
 ) -> dict[str, Figure]:
-    """Return the figures of an evaluation by name; only the top losses open images again."""
-    predictions = evaluation.predictions
+    """Write predictions.npz and .csv, report.json, most_confused.csv, most_confused_pairs.csv and the figures.
+
+    What fails is left out with a warning that names the file. Only the top losses open images again.
+
+    Returns:
+        The figures that were written, by name.
+    """
+    own_folder(folder)
+    predictions, written = evaluation.predictions, {}
     matrix = confusion_matrix(predictions)
-    shown = (matrix, predictions.classes)
-    return {
-        "confusion": confusion_figure(*shown, clustered=options.cluster),
-        "confusion_normalised": confusion_figure(*shown, normalise=True, clustered=options.cluster),
-        "top_losses": _draw_top_losses(predictions, classifier, data, options.top_losses),
-        "reliability": reliability_figure([Bin(**entry) for entry in evaluation.report["calibration"]["bins"]]),
-        "recall": recall_figure(evaluation.report),
-        "precision_recall": precision_recall_figure(predictions),
+    classes = predictions.classes
+    pairs = most_confused_pairs(matrix, classes)
+    bins = [Bin(**entry) for entry in evaluation.report["calibration"]["bins"]]
+    tables: dict[str, Callable[[Path], None]] = {
+        NPZ_NAME: predictions.write_npz,
+        CSV_NAME: predictions.write_csv,
+        "report.json": lambda path: write_text(path, json.dumps(evaluation.report, indent=1) + "\n"),
+        "most_confused.csv": lambda path: write_csv(path, Confusion._fields, most_confused(matrix, classes)),
+        "most_confused_pairs.csv": lambda path: write_csv(path, ConfusedPair._fields, pairs),
     }
+    figures: dict[str, Callable[[], Figure]] = {
+        "confusion": lambda: confusion_figure(matrix, classes, clustered=options.cluster),
+        "confusion_normalised": lambda: confusion_figure(matrix, classes, normalise=True, clustered=options.cluster),
+        "top_losses": lambda: _draw_top_losses(predictions, classifier, data, options.top_losses),
+        "reliability": lambda: reliability_figure(bins),
+        "recall": lambda: recall_figure(evaluation.report),
+        "precision_recall": lambda: precision_recall_figure(predictions),
+    }
+    for file, write in tables.items():
+        with or_warn(folder / file):
+            write(folder / file)
+    for name, draw in figures.items():
+        with or_warn(folder / f"{name}.png"):
+            write_figure(folder / f"{name}.png", figure := draw())
+            written[name] = figure
+    return written
 
 
 def _draw_top_losses(predictions: Predictions, classifier: Classifier, data: ImageDataModule, k: int) -> Figure:

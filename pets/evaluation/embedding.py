@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import interpolate
 from torch.utils.tensorboard import SummaryWriter
 
+from pets.escape import printable
 from pets.evaluation.predictions import Predictions, evaluating, evaluation_images
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def publish_embedding(
     rows = zip(files, predictions.targets.tolist(), predictions.predicted.tolist(), strict=False)
     writer.add_embedding(
         torch.cat(features),
-        metadata=[[file, names[actual], names[predicted]] for file, actual, predicted in rows],
+        metadata=[[printable(file), names[actual], names[predicted]] for file, actual, predicted in rows],
         metadata_header=["file", "actual", "predicted"],
         label_img=torch.cat(thumbnails),
         global_step=step,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import torch
@@ -19,13 +22,16 @@ from pets.augment.batch import evaluate_images
 from pets.data.batch import Batch
 from pets.data.images import open_image
 from pets.data.presize import Presize
-from pets.files import write_csv
+from pets.escape import printable
+from pets.files import open_regular, replacing, write_csv
 from pets.model.weights import first_line
 
 if TYPE_CHECKING:
     from pets.model.classifier import Classifier
 
 NPZ_NAME, CSV_NAME = "predictions.npz", "predictions.csv"
+UNPACKED_LEAST, UNPACKED_MOST = 2**28, 100
+"""How many bytes an archive may unpack to in any case, and how many times its own size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +89,22 @@ class Predictions:
         return np.equal(self.predicted, self.targets)
 
     def save(self, folder: Path) -> None:
-        """Write `predictions.npz` (exact, no pickled objects) and `predictions.csv` (to be read) into a folder."""
+        """Write `predictions.npz` and `predictions.csv` into a folder."""
+        self.write_npz(folder / NPZ_NAME)
+        self.write_csv(folder / CSV_NAME)
+
+    def write_npz(self, path: Path) -> None:
+        """Write all that there is, exact and without pickled objects."""
         arrays = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
-        np.savez_compressed(folder / NPZ_NAME, allow_pickle=False, **arrays)
+        with replacing(path) as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    def write_csv(self, path: Path) -> None:
+        """Write a table to be read by people."""
         names = np.array(self.classes)
         columns = (self.files, names[self.targets], names[self.predicted], self.p_actual, self.confidence, self.losses)
         rows = ([*row[:3], *(f"{number:.4f}" for number in row[3:])] for row in zip(*columns, strict=True))
-        write_csv(folder / CSV_NAME, ["file", "actual", "predicted", "p_actual", "p_predicted", "loss"], rows)
+        write_csv(path, ["file", "actual", "predicted", "p_actual", "p_predicted", "loss"], rows)
 
     @classmethod
     def load(cls, folder: Path) -> Predictions:
@@ -97,18 +112,68 @@ class Predictions:
 
         Raises:
             FileNotFoundError: If the folder holds no `predictions.npz`.
-            ValueError: If it is damaged, or holds something else than such arrays.
+            ValueError: If it is damaged, unpacks to far more than its size, or holds something else than such arrays:
+                finite numbers, and files below the data root.
         """
         path = folder / NPZ_NAME
         try:
-            # np.load forgets to close what is no archive.
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-                columns = {field.name: arrays[field.name] for field in fields(cls)}
+            with open_regular(path) as file:
+                _check_archive(file)
+                with np.load(file, allow_pickle=False) as arrays:
+                    columns = {field.name: arrays[field.name] for field in fields(cls)}
+            _check_columns(columns)
             return cls(**columns | {"classes": tuple(columns["classes"].tolist())})
         except FileNotFoundError:
             raise
         except Exception as error:  # a damaged archive fails in any way
             raise ValueError(f"{path}: cannot be read as predictions: {first_line(error)}") from error
+
+
+def _check_archive(file: BinaryIO) -> None:
+    """Check what an archive says of itself before anything in it is unpacked.
+
+    Raises:
+        ValueError: It unpacks to more than predictions of its size do, or a header in it tells another size.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        unpacked = sum(member.file_size for member in members)
+        if unpacked > max(UNPACKED_LEAST, UNPACKED_MOST * size):
+            raise ValueError(f"{size:,} bytes that unpack to {unpacked:,}")
+        for member in members:
+            with archive.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(stream)
+                if dtype.hasobject:
+                    raise ValueError("Object arrays would be unpickled")
+                if stream.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
+                    raise ValueError(f"{member.filename} says {dtype} {shape}, which is not its size")
+    file.seek(0)
+
+
+def _check_columns(columns: dict[str, NDArray[Any]]) -> None:
+    """Check types and values of what an archive held; the constructor checks the shapes.
+
+    Raises:
+        ValueError: Naming the column.
+    """
+    for name, dtype in (("probabilities", np.float32), ("targets", np.int64), ("losses", np.float32)):
+        if columns[name].dtype != dtype:
+            raise ValueError(f"{name} are {columns[name].dtype}, not {np.dtype(dtype)}")
+    for name in ("files", "classes"):
+        if columns[name].dtype.kind != "U" or columns[name].ndim != 1:
+            raise ValueError(
+                f"{name} are {columns[name].dtype} of {columns[name].ndim} dimensions, not a list of texts"
+            )
+    probabilities = columns["probabilities"]
+    if not ((probabilities >= 0) & (probabilities <= 1 + 1e-6)).all() or not np.isfinite(columns["losses"]).all():
+        raise ValueError("probabilities must be in [0, 1] and losses finite")
+    for name in columns["files"].tolist():
+        if PurePosixPath(name).is_absolute() or not name or ".." in PurePosixPath(name).parts or "\0" in name:
+            raise ValueError(f"the file {printable(name)} lies outside the data root")
 
 
 def infer(

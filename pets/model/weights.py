@@ -7,6 +7,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from pets.files import check_regular
+
 SHOWN_KEYS = 3
 
 
@@ -17,6 +19,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ValueError: The file cannot be read as one, or holds something else than named tensors.
     """
     try:
+        check_regular(path)
         if path.suffix == ".safetensors":
             state = safetensors.torch.load_file(path)
         else:
@@ -37,8 +40,15 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str, d
     Raises:
         ValueError: Keys are missing, unexpected or of another shape; names `origin` and the first of them.
     """
-    own = module.state_dict()
     given = {key: value for key, value in state.items() if not key.startswith(tuple(f"{name}." for name in drop))}
+    if told := misfits(module, given):
+        raise ValueError(f"{origin}: the state dict does not fit the model: {told}")
+    module.load_state_dict(given, strict=False)
+
+
+def misfits(module: nn.Module, given: Mapping[str, Tensor]) -> str:
+    """Say how a state dict differs in keys and shapes from that of a module; an empty text if it fits."""
+    own = module.state_dict()
     problems = {
         "missing": [key for key in own if key not in given and not key.endswith("num_batches_tracked")],
         "unexpected": [key for key in given if key not in own],
@@ -48,10 +58,7 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str, d
             if key in own and value.shape != own[key].shape
         ],
     }
-    if any(problems.values()):
-        told = "; ".join(f"{len(keys)} {what}: {_first(keys)}" for what, keys in problems.items() if keys)
-        raise ValueError(f"{origin}: the state dict does not fit the model: {told}")
-    module.load_state_dict(given, strict=False)
+    return "; ".join(f"{len(keys)} {what}: {_first(keys)}" for what, keys in problems.items() if keys)
 
 
 def first_line(error: Exception) -> str:

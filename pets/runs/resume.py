@@ -6,7 +6,6 @@ the project's own files are taken, no resolver runs on them, and none of them sa
 """
 
 import logging
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from pets.errors import UserError
+from pets.files import own_folder, read_text, write_text
 from pets.runs.overrides import key, quoted, value_text, values, within
 from pets.runs.run_folder import OUTPUTS, RunFolder
 from pets.settings.config import ALIASES, INSTANTIATE, is_output, leaves, marked
@@ -274,16 +274,14 @@ def read_yaml(path: Path) -> Any:
         UserError: It is not YAML, holds something else than plain values, or is too large.
     """
     try:
-        if path.stat().st_size > MAX_BYTES or not path.is_file():
-            raise UserError(f"{path} is no file of at most {MAX_BYTES:,} bytes")
-        return yaml.load(path.read_text(encoding="utf-8"), _PlainLoader)
+        return yaml.load(read_text(path, most=MAX_BYTES), _PlainLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not plain YAML: {str(error).splitlines()[0]}") from None
 
 
 def remember(run: RunFolder, cfg: DictConfig, command: Iterable[str]) -> None:
     """Write what a later command takes up: overrides.yaml, and config.yaml and hydra.yaml unresolved."""
-    run.hydra.mkdir(parents=True, exist_ok=True)
+    own_folder(run.hydra)
     kept = [text for text in command if key(text) != "ckpt_path"]
     texts = {
         "overrides.yaml": yaml.safe_dump(kept, allow_unicode=True),
@@ -291,6 +289,4 @@ def remember(run: RunFolder, cfg: DictConfig, command: Iterable[str]) -> None:
         "hydra.yaml": OmegaConf.to_yaml(HydraConfig.instance().cfg),
     }
     for name, text in texts.items():
-        part = run.hydra / f".{name}.{os.getpid()}"
-        part.write_text(text, encoding="utf-8")
-        part.replace(run.hydra / name)
+        write_text(run.hydra / name, text)

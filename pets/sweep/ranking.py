@@ -1,7 +1,5 @@
 """From the jobs of a sweep to its leaderboard: ranked rows, and mean and spread over seeds. Pure functions."""
 
-import csv
-import io
 import math
 import re
 import statistics
@@ -10,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from pets.evaluation.intervals import Spread, spread
+from pets.files import csv_text
 from pets.settings.metrics import direction
 from pets.sweep.record import Job
 
@@ -140,17 +139,15 @@ def as_csv(jobs: Sequence[Job]) -> str:
     """Return the ranked jobs as CSV: one row a job, with mean, sd and number of its repeats."""
     keys = varied(jobs)
     of_job = {job.name: group.value for group in repeats(jobs) for job in group.jobs}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     numbers = ("error_rate", "low", "high", "images", "seconds", "mean", "sd", "n", "error")
-    writer.writerow(["job", *keys, jobs[0].metric, *numbers])
+    rows: list[list[object]] = [["job", *keys, jobs[0].metric, *numbers]]
     for job in ranked(jobs):
         said = settings(job)
         rate = list(job.error_rate or [None] * 3)
         repeated = list(of_job.get(job.name, [None] * 3))
         row = [job.name, *(said.get(key) for key in keys), job.value, *rate, job.images, job.seconds, *repeated]
-        writer.writerow([*row, job.error])
-    return text.getvalue()
+        rows.append([*row, job.error])
+    return csv_text(rows)
 
 
 def short(value: str) -> str:

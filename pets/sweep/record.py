@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pets.evaluation.intervals import Interval, wilson
-from pets.files import write_text
+from pets.files import read_text, write_text
 
 FILE = "job.json"
 
@@ -55,14 +55,14 @@ def read_job(folder: Path, name: str = "") -> Job | None:
     if not path.is_file():
         return None
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads(read_text(path))
         job = Job(**{**record, "overrides": tuple(record["overrides"])}, name=name)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}: not the record of a job ({error}); delete it to run the job again") from None
     metrics = folder / "metrics.json"
     if job.error is not None or not metrics.is_file():
         return job
-    return _with_error_rate(job, json.loads(metrics.read_text(encoding="utf-8")))
+    return _with_error_rate(job, json.loads(read_text(metrics)))
 
 
 def read_jobs(sweep: Path) -> list[Job]:

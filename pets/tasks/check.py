@@ -15,12 +15,12 @@ from omegaconf import DictConfig
 from pets import build
 from pets.data.datamodule import ImageDataModule
 from pets.data.images import open_image
-from pets.data.sources.folder import Listing
+from pets.data.sources.folder import Listing, examples
 from pets.data.survey import Facts, Finding, findings, near_duplicates, survey
 from pets.evaluation.figures.grids import image_grid
 from pets.evaluation.interpretation import Suspect, suspects
 from pets.evaluation.predictions import Predictions
-from pets.files import write_csv, write_text
+from pets.files import or_warn, write_csv, write_figure, write_text
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +60,9 @@ def run(cfg: DictConfig) -> None:
     write_csv(folder / "findings.csv", Finding._fields, found)
     write_csv(folder / "duplicates.csv", Duplicate._fields, doubles)
     if doubles:
-        _draw_duplicates(source.root, doubles).savefig(folder / "duplicates.png")
-    doubted = _suspects(cfg, source.root, folder)
+        with or_warn(folder / "duplicates.png"):
+            write_figure(folder / "duplicates.png", _draw_duplicates(source.root, doubles))
+    doubted = _suspects(cfg, source.root, listing.files, folder)
     record = {
         "images": len(listing.files),
         "ignored": listing.ignored,
@@ -119,17 +120,27 @@ def _draw_duplicates(root: Path, doubles: Sequence[Duplicate]) -> Figure:
     return image_grid(images, titles, columns=4, heading="Pairs that look the same")
 
 
-def _suspects(cfg: DictConfig, root: Path, folder: Path) -> list[Suspect]:
+def _suspects(cfg: DictConfig, root: Path, files: Sequence[str], folder: Path) -> list[Suspect]:
     if cfg.check.predictions is None:
         return []
-    doubted = suspects(Predictions.load(Path(cfg.check.predictions)), cfg.check.confidence)
+    predictions = Predictions.load(Path(cfg.check.predictions))
+    if strange := sorted(set(predictions.files.tolist()) - set(files)):
+        raise ValueError(
+            f"check.predictions={cfg.check.predictions}: {len(strange):,} of {len(predictions):,} files are not among "
+            f"the images of {root}: {examples(strange)}"
+        )
+    doubted = suspects(predictions, cfg.check.confidence)
     write_csv(folder / "suspects.csv", Suspect._fields, doubted)
     if doubted:
-        images = [open_image(root / suspect.file) for suspect in doubted[:PICTURED]]
-        titles = [f"{s.actual}? rather {s.label} ({s.p_label:.0%})" for s in doubted[:PICTURED]]
-        figure = image_grid(images, titles, columns=4, heading="Labels that the classifier doubts")
-        figure.savefig(folder / "suspects.png")
+        with or_warn(folder / "suspects.png"):
+            write_figure(folder / "suspects.png", _draw_suspects(root, doubted[:PICTURED]))
     return doubted
+
+
+def _draw_suspects(root: Path, doubted: Sequence[Suspect]) -> Figure:
+    images = [open_image(root / suspect.file) for suspect in doubted]
+    titles = [f"{s.actual}? rather {s.label} ({s.p_label:.0%})" for s in doubted]
+    return image_grid(images, titles, columns=4, heading="Labels that the classifier doubts")
 
 
 def _tell(

@@ -12,6 +12,8 @@ from pets import records
 from pets.deploy.artifact import Artifact, read_artifact
 from pets.deploy.export import export, missing_for_onnx
 from pets.deploy.model_card import model_card
+from pets.files import read_text
+from pets.model.weights import first_line
 from pets.runs import resume
 from pets.runs.run_folder import RunFolder
 
@@ -77,12 +79,23 @@ def read_metrics(path: str | None, checkpoint: Path) -> dict[str, Any] | None:
         )
         return None
     try:
-        metrics = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"export.metrics={file}: is not JSON: {error}") from error
-    if not isinstance(metrics, dict) or not {"n", "split", "seed"} <= metrics.keys():
+        metrics = json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"export.metrics={file}: is not JSON: {first_line(error)}") from error
+    if not isinstance(metrics, dict) or not _is_record(metrics):
         raise ValueError(f"export.metrics={file}: is not a metrics.json of this project")
     return metrics
+
+
+def _is_record(metrics: dict[str, Any]) -> bool:
+    """Tell whether values are what a run writes: images by part, a split, a seed, and shares in [0, 1]."""
+    n, shares = metrics.get("n"), [metrics.get("valid/threshold", 0)]
+    if not isinstance(n, dict) or not isinstance(metrics.get("split"), dict) or type(metrics.get("seed")) is not int:
+        return False
+    shares += [metrics.get(f"{part}/error_rate", 0) for part in n]
+    return all(type(count) is int and count >= 0 for count in n.values()) and all(
+        share is None or (type(share) in (int, float) and 0 <= share <= 1) for share in shares
+    )
 
 
 def with_threshold(artifact: Artifact, threshold: float | None) -> Artifact:

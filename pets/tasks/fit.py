@@ -11,8 +11,10 @@ from pets import build, records
 from pets.callbacks.dashboards import log_card
 from pets.callbacks.evaluation import EvaluateAtEnd
 from pets.callbacks.history import History
+from pets.callbacks.training_state import check_fits
 from pets.data.datamodule import ImageDataModule
 from pets.errors import UserError
+from pets.files import read_text, refuse_links
 from pets.model.checkpoint import Checkpoint, read_checkpoint
 from pets.model.classifier import Classifier
 from pets.runs.overrides import typed
@@ -44,6 +46,10 @@ def run(cfg: DictConfig) -> float:
     )
     model = build.classifier(cfg, data.vocab)
     trainer = build.trainer(cfg, resumed_step=checkpoint.step if checkpoint and in_place else None)
+    if checkpoint:
+        check_fits(checkpoint.path, trainer, model, len(data.splits.train))
+    if in_place:
+        refuse_links(folder.path)
     if trainer.is_global_zero:
         records.start(cfg, data)
         if not in_place:
@@ -56,7 +62,7 @@ def _finished(checkpoint: Checkpoint, folder: RunFolder, epochs: int) -> dict[st
     """Return the metrics of a run with nothing left to do; None if there is something."""
     if checkpoint.epochs < epochs or not folder.metrics.is_file():
         return None
-    metrics: dict[str, float] = json.loads(folder.metrics.read_text(encoding="utf-8"))
+    metrics: dict[str, float] = json.loads(read_text(folder.metrics))
     return metrics
 
 
@@ -72,17 +78,31 @@ def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataMo
     at_end = EvaluateAtEnd(build.evaluation(cfg), cfg.run_dir)
     if cfg.evaluate.at_end:
         trainer.callbacks.append(at_end)  # type: ignore[attr-defined]
-    trainer.fit(model, data, ckpt_path=cfg.ckpt_path, weights_only=True)
+    try:
+        trainer.fit(model, data, ckpt_path=cfg.ckpt_path, weights_only=True)
+    except Exception:
+        if at_end.is_trained:  # an evaluation that fails does not cost the numbers of the training
+            _finish(cfg, trainer, data, _logged(trainer), started)
+        raise
     metrics: dict[str, float] = {}
     if not trainer.callback_metrics:  # the run was interrupted after its last epoch: there was nothing left to train
         history = next((one for one in trainer.callbacks if isinstance(one, History)), None)  # type: ignore[attr-defined]
         metrics |= history.last_metrics() if history else {}
         trainer.validate(model, data, verbose=False)
-    metrics |= {name: float(value) for name, value in trainer.callback_metrics.items()}
-    metrics |= at_end.metrics
+    metrics |= _logged(trainer) | at_end.metrics
     if len(data.splits.test) and not cfg.evaluate.at_end:
         metrics |= trainer.test(model, data, verbose=False)[0]
+    _finish(cfg, trainer, data, metrics, started)
+    return _optimized(cfg, metrics)
+
+
+def _logged(trainer: Trainer) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def _finish(
+    cfg: DictConfig, trainer: Trainer, data: ImageDataModule, metrics: dict[str, float], started: float
+) -> None:
     if trainer.is_global_zero:
         seconds = time.perf_counter() - started
         records.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
-    return _optimized(cfg, metrics)

@@ -19,7 +19,7 @@ OLD, NEW = {"weights": torch.zeros(1000)}, {"weights": torch.ones(1000)}
 def path(tmp_path: Path) -> Path:
     """A checkpoint that is there already."""
     path = tmp_path / "checkpoints" / "last.ckpt"
-    AtomicCheckpointIO().save_checkpoint(OLD, path)
+    AtomicCheckpointIO(path.parent).save_checkpoint(OLD, path)
     return path
 
 
@@ -28,7 +28,7 @@ def holds(path: Path, content: dict[str, torch.Tensor]) -> bool:
 
 
 def test_a_checkpoint_is_replaced_and_nothing_else_is_left(path: Path) -> None:
-    AtomicCheckpointIO().save_checkpoint(NEW, path)
+    AtomicCheckpointIO(path.parent).save_checkpoint(NEW, path)
     assert holds(path, NEW)
     assert list(path.parent.iterdir()) == [path]
 
@@ -38,7 +38,7 @@ def test_the_new_one_is_whole_on_the_disk_before_it_takes_the_name(path: Path, m
     sync, replace = os.fsync, Path.replace
     monkeypatch.setattr(os, "fsync", lambda descriptor: done.append("sync") or sync(descriptor))
     monkeypatch.setattr(Path, "replace", lambda part, target: done.append("replace") or replace(part, target))
-    AtomicCheckpointIO().save_checkpoint(NEW, path)
+    AtomicCheckpointIO(path.parent).save_checkpoint(NEW, path)
     assert done == ["sync", "replace", "sync"]
 
 
@@ -49,11 +49,11 @@ def test_a_kill_during_the_write_leaves_the_one_before(path: Path, call: str) ->
         "import os, pathlib, sys, torch\n"
         "from pets.callbacks.checkpoint_io import AtomicCheckpointIO\n"
         f"{call} = lambda *args: os._exit(9)\n"
-        "AtomicCheckpointIO().save_checkpoint({'weights': torch.ones(1000)}, sys.argv[1])\n"
+        "AtomicCheckpointIO(sys.argv[2]).save_checkpoint({'weights': torch.ones(1000)}, sys.argv[1])\n"
     )
-    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
+    assert subprocess.run([sys.executable, "-c", code, str(path), str(path.parent)], check=False).returncode == 9
     assert holds(path, OLD)
-    AtomicCheckpointIO().save_checkpoint(NEW, path)
+    AtomicCheckpointIO(path.parent).save_checkpoint(NEW, path)
     assert holds(path, NEW)
     assert list(path.parent.iterdir()) == [path]
 
@@ -65,7 +65,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_one_before(path: Path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match=r"No space left on device: .*, the one before it is kept: '"):
-            AtomicCheckpointIO().save_checkpoint(NEW, path)
+            AtomicCheckpointIO(path.parent).save_checkpoint(NEW, path)
     assert holds(path, OLD)
     assert list(path.parent.iterdir()) == [path]
 
@@ -77,11 +77,11 @@ def test_a_limit_on_the_size_of_files_is_met_while_writing(path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))\n"
         "try:\n"
-        "    AtomicCheckpointIO().save_checkpoint({'weights': torch.ones(9000)}, sys.argv[1])\n"
+        "    AtomicCheckpointIO(sys.argv[2]).save_checkpoint({'weights': torch.ones(9000)}, sys.argv[1])\n"
         "except OSError as error:\n"
         "    sys.exit(error.errno)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    done = subprocess.run([sys.executable, "-c", code, str(path), str(path.parent)], check=False)
     assert done.returncode == errno.EFBIG
     assert holds(path, OLD)
     assert list(path.parent.iterdir()) == [path]

@@ -20,7 +20,8 @@ from pets.augment.batch import BatchTransform
 from pets.data import dataset as dataset_module
 from pets.data.batch import Batch, Request
 from pets.data.cache import build as module
-from pets.data.cache.build import build_cache
+from pets.data.cache import contents
+from pets.data.cache.build import build_cache, user_folder
 from pets.data.cache.resized import ResizedImages
 from pets.data.datamodule import ImageDataModule
 from pets.data.dataset import ImageDataset
@@ -28,11 +29,16 @@ from pets.data.image_table import ImageTable, SampleError
 from pets.data.images import open_image
 from pets.data.labels import RegexLabeller, Vocab
 from pets.data.presize import Presize
-from pets.data.sources.folder import CACHE_FOLDER, ImageFolder, list_images
+from pets.data.sources.folder import ImageFolder, list_images
 from pets.data.splits import SplitRule
 from pets.settings.data import METHODS
 
 KINDS = ("ram", "disk")
+
+
+@pytest.fixture(autouse=True)
+def _cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -88,7 +94,7 @@ def assert_same(found: list[Batch], expected: list[Batch]) -> None:
 
 
 def the_file(root: Path) -> Path:
-    (path,) = (root / CACHE_FOLDER).glob("*.bin")
+    (path,) = user_folder().glob("*.bin")
     return path
 
 
@@ -108,7 +114,7 @@ def test_nothing_is_decoded_after_the_first_loader_is_made(
 ) -> None:
     data = datamodule(root, kind, Presize(48))
     data.setup()
-    assert not (root / CACHE_FOLDER).exists()
+    assert not user_folder().exists()
     data.val_dataloader()
     monkeypatch.setattr(dataset_module, "open_image", None)
     assert len(batches(data)) == 2 * 4 + 2
@@ -158,7 +164,7 @@ def test_other_settings_have_a_file_of_their_own(presize: Presize, root: Path) -
     kept = build_cache("disk", items, presize)
     for index in range(len(items)):
         assert torch.equal(kept[index], presize.resize(open_image(items.path(index))))
-    assert len(list((root / CACHE_FOLDER).glob("*.bin"))) == 2
+    assert len(list(user_folder().glob("*.bin"))) == 2
 
 
 @pytest.mark.parametrize("change", ["content", "order", "fewer", "release"])
@@ -181,7 +187,7 @@ def test_other_files_have_a_file_of_their_own(change: str, root: Path, monkeypat
     kept = build_cache("disk", items, Presize(48))
     for index in range(len(items)):
         assert torch.equal(kept[index], Presize(48).resize(open_image(items.path(index))))
-    assert len(list((root / CACHE_FOLDER).glob("*.bin"))) == 2
+    assert len(list(user_folder().glob("*.bin"))) == 2
 
 
 def flipped(place: int) -> Callable[[bytes], bytes]:
@@ -239,11 +245,11 @@ def test_what_a_killed_run_left_half_written_is_ignored(root: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(root)], cwd=Path(__file__).parents[2], check=False)
     assert done.returncode == 7
-    assert {path.name for path in (root / CACHE_FOLDER).iterdir()} == {".lock", ".partial"}
+    assert {".part"} <= {path.suffix for path in user_folder().iterdir()} <= {".part", ".lock", ".json"}
     items = items_of(root)
     kept = build_cache("disk", items, Presize(48))
     assert torch.equal(kept[0], Presize(48).resize(open_image(items.path(0))))
-    assert not (root / CACHE_FOLDER / ".partial").exists()
+    assert not list(user_folder().glob("*.part"))
 
 
 def test_two_runs_at_once_build_it_once(root: Path) -> None:
@@ -282,8 +288,8 @@ def test_an_image_that_cannot_be_decoded_is_named_as_without_a_cache(kind: str, 
         build_cache(kind, items, Presize(48))
     assert str(cached.value) == str(uncached.value)
     assert str(path) in str(cached.value)
-    assert not list(root.glob(f"{CACHE_FOLDER}/*.bin"))
-    assert not (root / CACHE_FOLDER / ".partial").exists()
+    assert not list(user_folder().glob("*.bin"))
+    assert not list(user_folder().glob("*.part"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -300,10 +306,13 @@ def test_a_folder_that_cannot_be_used_is_named_with_the_way_out(
     obstacle: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if obstacle == "file":
-        (root / CACHE_FOLDER).write_text("in the way")
+        user_folder().parent.mkdir(parents=True, mode=0o700)
+        user_folder().write_text("in the way")
     else:
         monkeypatch.setattr(module.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 0))
-    with pytest.raises(ValueError, match=r"^data\.cache=disk: .*pets_cache cannot be used: .*data\.root=") as caught:
+    with pytest.raises(
+        ValueError, match=r"^data\.cache=disk: .*pets/images cannot be used: .*XDG_CACHE_HOME"
+    ) as caught:
         build_cache("disk", items_of(root), Presize(48))
     assert "\n" not in str(caught.value)
     if obstacle == "full":
@@ -335,3 +344,78 @@ def test_a_run_takes_it_from_the_configuration(root: Path) -> None:
     assert json.loads(json.dumps(datamodule(root, "disk", Presize(48)).state_dict())) == (
         datamodule(root, "none", Presize(48)).state_dict()
     )
+
+
+def test_photographs_that_nothing_touched_are_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "SETTLED_NS", -(10**12))  # the copies are only just written
+    items, read, plain = items_of(root), [], contents.read_bytes
+    monkeypatch.setattr(contents, "read_bytes", lambda path: read.append(path.name) or plain(path))
+    first = build_cache("disk", items, Presize(48))
+    assert sorted(read) == sorted(items.files)
+    read.clear()
+    build_cache("disk", items, Presize(48))
+    assert read == []
+    build_cache("disk", items, Presize(40))
+    assert read == []
+    status = (root / "pug_1.jpg").stat()
+    (root / "pug_1.jpg").write_bytes((root / "pug_2.jpg").read_bytes())
+    os.utime(root / "pug_1.jpg", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not torch.equal(build_cache("disk", items, Presize(48)).pixels, first.pixels)
+    assert read == ["pug_1.jpg"]
+
+
+def test_a_photograph_that_was_only_just_changed_is_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    items, read, plain = items_of(root), [], contents.read_bytes
+    monkeypatch.setattr(contents, "SETTLED_NS", 10**12)
+    monkeypatch.setattr(contents, "read_bytes", lambda path: read.append(path.name) or plain(path))
+    for _ in range(2):
+        build_cache("disk", items, Presize(48))
+        assert sorted(read) == sorted(items.files)
+        read.clear()
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"pug_1.jpg": 1}', b'{"pug_1.jpg": [[1], 5]}', b"\xff"])
+def test_damaged_notes_are_not_believed(damage: bytes, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "SETTLED_NS", -(10**12))
+    expected = build_cache("disk", items_of(root), Presize(48)).pixels
+    (notes,) = user_folder().glob("*.json")
+    notes.write_bytes(damage)
+    assert torch.equal(build_cache("disk", items_of(root), Presize(48)).pixels, expected)
+
+
+def test_nothing_is_written_below_the_data_root_or_through_its_links(root: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "precious").write_text("precious")
+    (root / ".pets_cache").symlink_to(victim)
+    before = {path: path.lstat().st_mtime_ns for path in (root, *root.iterdir(), victim, victim / "precious")}
+    build_cache("disk", items_of(root), Presize(48))
+    assert {path: path.lstat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize("trick", ["link", "writable", "owner"])
+def test_a_cache_that_another_user_may_have_written_is_not_believed(
+    trick: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_cache("disk", items_of(root), Presize(48))
+    if trick == "link":
+        user_folder().rename(tmp_path / "elsewhere")
+        user_folder().symlink_to(tmp_path / "elsewhere")
+    elif trick == "writable":
+        user_folder().chmod(0o777)
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(ValueError, match=r"^data\.cache=disk: .* cannot be used: ") as caught:
+        build_cache("disk", items_of(root), Presize(48))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mapped_file_is_replaced_and_never_written_to(root: Path) -> None:
+    kept = build_cache("disk", items_of(root), Presize(48))
+    pixels, inode = kept.pixels.clone(), the_file(root).stat().st_ino
+    damaged = the_file(root).with_suffix(".damaged")
+    damaged.write_bytes(b"damaged")
+    damaged.replace(the_file(root))
+    build_cache("disk", items_of(root), Presize(48))
+    assert the_file(root).stat().st_ino != inode
+    assert torch.equal(kept.pixels, pixels)

@@ -60,3 +60,21 @@ def test_data_licence_classes_and_threshold() -> None:
     assert "Oxford-IIIT Pet (Parkhi et al., 2012), photographs under CC BY-SA 4.0" in text
     assert "pug, Birman" in text
     assert "below a probability of 0.250 it is none of the classes" in text
+
+
+def test_names_of_classes_are_shown_and_do_nothing() -> None:
+    names = ["<img src=x onerror=alert(1)>", "[a](http://x)", "two\n# lines", "great_pyrenees"]
+    spec = SPEC | {"classes": names, "weights": "a | b\n\n# c"}
+    text = model_card(
+        Metadata(spec, Presize(256), 160),
+        metrics=None,
+        config={"data": "x"},
+        licence="MIT\ntags: [x]",
+        onnx=False,
+    )
+    assert "<img" not in text
+    assert "[a](" not in text
+    assert "\n# lines" not in text
+    assert r"\[a\](http://x), two\\n# lines, great_pyrenees" in text
+    assert yaml.safe_load(text.split("---")[1])["license"] == "MIT\ntags: [x]"
+    assert r"| Started from | a \| b\\n\\n# c |" in text

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pets.evaluation import artifacts
 from pets.evaluation.artifacts import console
-from pets.evaluation.evaluate import Evaluation
+from pets.evaluation.evaluate import Evaluation, Options
 from pets.evaluation.predictions import Predictions
 from pets.evaluation.report import report
 from pets.evaluation.threshold import accepted
@@ -49,3 +50,24 @@ def test_top_5_is_left_out_with_five_classes_or_fewer(make_from_counts: FromCoun
     whole = report(predictions)
     assert ("top-5 accuracy 100.0%" in console(Evaluation("test", predictions, whole), Path("run"))) == says
     assert ("top5_accuracy" in whole) == ("top5_accuracy" in whole["metrics"]) == says
+
+
+def test_a_picture_that_fails_is_one_warning_and_the_others_are_there(
+    make_from_counts: FromCounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictions = make_from_counts(np.array([[8, 2], [1, 9]]))
+    monkeypatch.setattr(artifacts, "_draw_top_losses", lambda *args: 1 / 0)
+    monkeypatch.setattr(artifacts, "most_confused", lambda *args: (tmp_path / "nowhere").read_text())
+    figures = artifacts.save(
+        Evaluation("valid", predictions, report(predictions)), None, None, Options(), tmp_path / "v"
+    )
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [warning.partition(" is left out: ")[0] for warning in warnings] == [
+        str(tmp_path / "v" / name) for name in ("most_confused.csv", "top_losses.png")
+    ]
+    assert warnings[1].endswith("division by zero")
+    assert sorted(figures) == ["confusion", "confusion_normalised", "precision_recall", "recall", "reliability"]
+    assert {path.name for path in (tmp_path / "v").iterdir()} == {
+        *(f"{name}.png" for name in figures), "most_confused_pairs.csv", "predictions.csv", "predictions.npz",
+        "report.json",
+    }  # fmt: skip

@@ -9,13 +9,20 @@ from pets.model.checkpoint import read_checkpoint
 from pets.model.classifier import Classifier
 from pets.model.network import Network
 
+TREATMENT = {
+    "classes": ["a", "b"],
+    "presize": {"size": 40, "method": "crop", "interpolation": "bilinear"},
+    "size": 32,
+    "interpolation": "bilinear, antialiased",
+}
+
 
 @pytest.fixture
 def saved(tmp_path: Path) -> tuple[Path, Network]:
     """A run folder whose last.ckpt holds a small classifier."""
     torch.manual_seed(0)
     network = Classifier("resnet18", classes=("a", "b"), weights=None, head={"kind": "linear"}).eval()
-    content = {"state_dict": network.state_dict(), "pets": network.spec(), "ImageDataModule": {"size": 32}}
+    content = {"state_dict": network.state_dict(), "pets": network.spec(), "ImageDataModule": TREATMENT}
     (tmp_path / "checkpoints").mkdir()
     torch.save(content, tmp_path / "checkpoints" / "last.ckpt")
     return tmp_path, network
@@ -34,7 +41,7 @@ def test_builds_the_trained_network(saved: tuple[Path, Network], kind: type[Netw
 def test_a_run_folder_stands_for_its_final_weights(saved: tuple[Path, Network]) -> None:
     checkpoint = read_checkpoint(saved[0])
     assert checkpoint.path == saved[0] / "checkpoints" / "last.ckpt"
-    assert checkpoint.data == {"size": 32}
+    assert checkpoint.data == TREATMENT
 
 
 @pytest.mark.parametrize("name", ["nowhere.ckpt", "."])

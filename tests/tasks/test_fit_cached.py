@@ -9,12 +9,17 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from pets.data.sources.folder import CACHE_FOLDER
+from pets.data.cache.build import user_folder
 from pets.model.checkpoint import read_checkpoint
 from pets.tasks import check, evaluate, fit, inspect
 
 Compose = Callable[..., DictConfig]
 TINY = ("data.presize.method=native", "data.presize.size=48", "data.batch_size=4")
+
+
+@pytest.fixture(autouse=True)
+def _cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -42,4 +47,4 @@ def test_a_look_at_the_data_builds_no_cache(photos: str, tiny_config: Compose) -
     for name, task in (("inspect", inspect), ("check", check)):
         cfg = tiny_config(photos, *TINY, f"task={name}", "data.cache=disk")
         task.run(cfg)
-        assert not (Path(cfg.data.root) / CACHE_FOLDER).exists()
+        assert not user_folder().exists()

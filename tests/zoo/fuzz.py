@@ -31,6 +31,13 @@ LENGTHS = (
     b"\x7f\xff\xff\xff",
     b"\xff\xff\xff\x7f",
 )
+TREATMENT = {
+    "classes": ["a", "b"],
+    "presize": {"size": 40, "method": "crop", "interpolation": "bilinear"},
+    "size": 32,
+    "interpolation": "bilinear, antialiased",
+}
+"""What a checkpoint says of its images."""
 Reader = Callable[[Path], object]
 
 
@@ -117,12 +124,69 @@ def checkpoint(folder: Path) -> tuple[list[bytes], Reader]:
 
     from pets.model.checkpoint import read_checkpoint
 
-    content = {"state_dict": {"weight": torch.ones(2, 3)}, "pets": {"classes": ["a", "b"]}, "ImageDataModule": {}}
+    weights, spec = {"weight": torch.ones(2, 3)}, {"classes": ["a", "b"]}
+    content = {"state_dict": weights, "pets": spec, "ImageDataModule": TREATMENT}
     seeds = []
     for zipped in (True, False):
         torch.save(content, folder / "seed", _use_new_zipfile_serialization=zipped)
         seeds.append((folder / "seed").read_bytes())
     return seeds, read_checkpoint
+
+
+def resumed(folder: Path) -> tuple[list[bytes], Reader]:
+    """Read what a fit takes up; the seed has every part of a checkpoint."""
+    import torch
+
+    from pets.callbacks.checkpoint_io import AtomicCheckpointIO
+
+    progress = {"total": {"ready": 1, "completed": 1}, "current": {"ready": 1, "completed": 1}}
+    best = str(folder / "best.ckpt")
+    kept = {"best_model_path": best, "best_model_score": torch.tensor(0.5), "best_k_models": {best: torch.tensor(0.5)}}
+    row = {"epoch": 0, "phase": "frozen", "train_loss": 1.0, "valid_loss": 1.0, "error_rate": 0.5, "seconds": 1.0}
+    content = {
+        "epoch": 1, "global_step": 2, "pytorch-lightning_version": "2.6.6", "state_dict": {"weight": torch.ones(2, 3)},
+        "pets": {"classes": ["a", "b"]}, "ImageDataModule": TREATMENT,
+        "loops": {"fit_loop": {"epoch_progress": progress}},
+        "callbacks": {"ModelCheckpoint": kept, "History": {"rows": [row]}, "OneCycle": {"base_lr": None}},
+        "optimizer_states": [{"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": [{"name": "head"}]}],
+        "lr_schedulers": [], "smoothed_loss": {"total": torch.zeros(())}, "start": {"epoch": 1, "images": 0},
+    }  # fmt: skip
+    torch.save(content, folder / "seed")
+    plugin = AtomicCheckpointIO(folder)
+
+    def read(path: Path) -> None:
+        state = plugin.load_checkpoint(path)
+        for each in state["callbacks"].values():
+            named = [each.get("best_model_path"), *each.get("best_k_models", ())]
+            if any(name and Path(name).parent != folder for name in named):
+                raise AssertionError(f"it names {named}")
+
+    return [(folder / "seed").read_bytes()], read
+
+
+def predictions(folder: Path) -> tuple[list[bytes], Reader]:
+    from pets.evaluation.predictions import Predictions
+
+    probabilities = np.array([[0.25, 0.75], [0.9, 0.1]], np.float32)
+    losses, files = np.ones(2, np.float32), np.array(["a.jpg", "b.jpg"])
+    Predictions(probabilities, np.array([0, 1]), losses, files, ("cat", "dog")).save(folder)
+    packed = (folder / "predictions.npz").read_bytes()
+    columns = {"probabilities": probabilities, "targets": np.array([0, 1]), "losses": losses, "files": files}
+    np.savez(folder / "predictions.npz", **columns, classes=np.array(["cat", "dog"]))
+    return [packed, (folder / "predictions.npz").read_bytes()], lambda path: Predictions.load(path.parent)
+
+
+def config(folder: Path) -> tuple[list[bytes], Reader]:
+    from pets.runs.resume import read_yaml
+
+    return [b"seed: 1\ndata:\n  root: /photos\n  list: [1, 'a', null, &x {b: 2}, *x]\n"], read_yaml
+
+
+def metrics(folder: Path) -> tuple[list[bytes], Reader]:
+    from pets.tasks.export import read_metrics
+
+    record = {"valid/error_rate": 0.5, "n": {"train": 9, "valid": 4}, "split": {"method": "random"}, "seed": 0}
+    return [json.dumps(record, indent=1).encode()], lambda path: read_metrics(str(path), path)
 
 
 READERS: dict[str, Callable[[Path], tuple[list[bytes], Reader]]] = {
@@ -133,6 +197,10 @@ READERS: dict[str, Callable[[Path], tuple[list[bytes], Reader]]] = {
     "model.json": model,
     "model.safetensors": weights,
     "last.ckpt": checkpoint,
+    "resumed.ckpt": resumed,
+    "predictions.npz": predictions,
+    "config.yaml": config,
+    "metrics.json": metrics,
 }
 """By the name of the file that is read: undamaged contents, and what reads it."""
 

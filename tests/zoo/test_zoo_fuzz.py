@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 INPUTS = int(os.environ.get("PETS_FUZZ", "2000"))
-FILES = ("photo.jpg", "labels.csv", "exclude.csv", "splits.json", "model.json", "model.safetensors", "last.ckpt")
+FILES = (
+    "photo.jpg", "labels.csv", "exclude.csv", "splits.json", "model.json", "model.safetensors", "last.ckpt",
+    "resumed.ckpt", "predictions.npz", "config.yaml", "metrics.json",
+)  # fmt: skip
 MOST_BYTES = 3 * 2**30
 
 

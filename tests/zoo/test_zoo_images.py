@@ -154,7 +154,7 @@ def test_folders_are_no_images(cage: Path, load: Load) -> None:
     (cage / "pug_7.jpg").mkdir()
     (cage / "full.jpg").mkdir()
     (cage / "full.jpg" / "pug_8.jpg").write_bytes(GOOD["JPEG as .jpg"])
-    assert "full.jpg/pug_8.jpg" in load().items.files
+    assert "full.jpg/pug_8.jpg" in load().table.files
 
 
 @pytest.mark.parametrize("target", ["gone.jpg", "pug_bad.jpg"], ids=["dangling", "loop"])

@@ -3,16 +3,22 @@
 import json
 import os
 import pickle
+import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch as safetensors_torch
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from pets.data.presize import Presize
+from pets.deploy.metadata import Metadata, write_metadata
+from pets.deploy.predictor import Predictor
 from pets.evaluation.predictions import Predictions
 from pets.model.network import Network
 from pets.model.weights import read_state_dict
@@ -165,6 +171,90 @@ def test_damaged_predictions_are_refused(content: bytes) -> None:
     Path("predictions.npz").write_bytes(content)
     with pytest.raises(ValueError, match=r"^predictions\.npz: cannot be read as predictions: "):
         Predictions.load(Path())
+
+
+def test_a_checkpoint_deletes_nothing_and_contacts_nobody(
+    start: Callable[..., None], tiny_config: Callable[..., DictConfig], tmp_path: Path
+) -> None:
+    """Lightning removes the best checkpoint before the new one, wherever it is said to be."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "precious").touch()
+    run, tiny = tmp_path / "run", ("model=timm", "model.arch=test_resnet", "evaluate.at_end=false")
+    start(*tiny, "recipe.epochs=1", f"run_dir={run}")
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        paths = [
+            f"local://{victim}",
+            f"{run}/checkpoints/../../victim",
+            f"http://127.0.0.1:{server.getsockname()[1]}/x",
+        ]
+        for path in paths:
+            for name, state in content["callbacks"].items():
+                if name.startswith("ModelCheckpoint"):
+                    state.update(best_model_path=path, kth_best_model_path=path, last_model_path=path)
+                    state.update(best_k_models={path: torch.tensor(9.0)}, kth_value=torch.tensor(9.0))
+            torch.save(content, run / "checkpoints" / "evil.ckpt")
+            other = tmp_path / f"run{paths.index(path)}"
+            (other / "checkpoints").mkdir(parents=True)
+            (run / "checkpoints" / "evil.ckpt").rename(other / "checkpoints" / "evil.ckpt")
+            start(*tiny, "recipe.epochs=2", f"run_dir={other}", f"ckpt_path={other}/checkpoints/evil.ckpt")
+            assert (other / "checkpoints" / "best.ckpt").is_file()
+            assert (victim / "precious").exists()
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+@pytest.mark.parametrize("name", ["model.pt2", "model.onnx", "README.md", "optimizer.pt"])
+def test_of_an_exported_folder_only_two_files_are_opened(name: str, start: Callable[..., None]) -> None:
+    """A FIFO would be waited for, and a pickle would leave its file."""
+    metadata = Metadata(spec(), Presize(40), 32, None)
+    Path("evil").mkdir()
+    write_metadata(metadata, Path("evil"))
+    network = Network("resnet18", classes=metadata.classes, weights=None)
+    safetensors_torch.save_file(
+        {key: value.contiguous() for key, value in network.state_dict().items()}, "evil/model.safetensors"
+    )
+    os.mkfifo(f"evil/{name}")
+    assert Predictor.load("evil")(np.zeros((40, 40, 3), np.uint8)).label in metadata.classes
+    Path("evil", name).unlink()
+    Path("evil", name).write_bytes(pickle.dumps(Payload()))
+    start("task=export", "ckpt_path=evil", f"export.folder={Path.cwd() / 'exported'}", "export.onnx=false")
+    assert {path.name for path in Path("exported").iterdir()} == {
+        "model.json", "model.safetensors", "model.pt2", "README.md",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.pt2"])
+@pytest.mark.parametrize("content", [b"", pickle.dumps(Payload()), b"PK\x03\x04" + bytes(50), b"\x08\x0a" + bytes(99)])
+def test_a_program_is_no_model(name: str, content: bytes, start: Callable[..., None], capsys: Any) -> None:
+    Path(name).write_bytes(content)
+    assert_refused(start, capsys, name, {"predict": ["source=${data.root}"], "export": ["export.folder=exported"]})
+
+
+@pytest.mark.parametrize("name", ["history.csv", "checkpoints/.last.ckpt.part", ".hydra/overrides.yaml"])
+def test_a_run_folder_of_a_stranger_with_a_link_in_it_is_not_written_to(name: str) -> None:
+    folder = run_of_a_stranger("- seed=1")
+    Path(folder, name).unlink(missing_ok=True)
+    Path(folder, name).symlink_to(Path.cwd() / "victim")
+    with pytest.raises(ValueError, match=r"is a link") as caught:
+        resume.arguments(["train.py", f"ckpt_path={folder}"])
+    assert len(str(caught.value).splitlines()) == 1
+    assert not Path("victim").exists()
+
+
+def test_predictions_of_other_files_than_the_data_sets_open_none(start: Callable[..., None], capsys: Any) -> None:
+    Path("secret.jpg").touch()
+    probabilities = np.array([[0.0, 0.0, 1.0]], np.float32)
+    classes = ("Birman", "great_pyrenees", "pug")
+    Predictions(probabilities, np.array([0]), np.ones(1, np.float32), np.array(["secret.jpg"]), classes).save(Path())
+    with pytest.raises(SystemExit):
+        start("task=check", f"check.predictions={Path.cwd()}")
+    error = capsys.readouterr().err.strip()
+    assert "check.predictions=" in error
+    assert "'secret.jpg'" in error
+    assert len(error.splitlines()) == 1
 
 
 def run_of_a_stranger(overrides: str) -> Path:

@@ -15,15 +15,14 @@ import torch
 import torchvision
 from filelock import FileLock
 
+from pets.data.cache.contents import DIGEST, content_digests, digest
 from pets.data.cache.resized import SIDES, ResizedImages, in_threads, offsets_of, resized_image, shapes_of
 from pets.data.image_table import ImageTable
-from pets.data.images import read_bytes
 from pets.data.presize import Presize
-from pets.data.sources.folder import CACHE_FOLDER
+from pets.files import private_folder, replacing
 
 FORMAT = 1
 """Of the file: pixels, shapes, digest."""
-DIGEST = 32
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +32,8 @@ def build_cache(kind: str, table: ImageTable, presize: Presize, show_progress: b
 
     Args:
         kind: `none`; `ram`: in the memory of this process, so that several on a machine decode and hold them each;
-            `disk`: in a file below the root of the images, which one process writes and all map.
-        items: The images.
+            `disk`: in a file of the user's cache folder, which one process writes and all map.
+        table: The images.
         presize: What resizes them.
         show_progress: Whether to show a bar, if on a terminal.
 
@@ -67,13 +66,14 @@ def _in_ram(table: ImageTable, presize: Presize, show_progress: bool) -> Resized
 
 def _on_disk(table: ImageTable, presize: Presize, show_progress: bool) -> tuple[ResizedImages, bool]:
     """Return the images, and whether their file was there already."""
-    folder = table.root / CACHE_FOLDER
-    path = folder / f"{_key(table, presize)}.bin"
+    folder = user_folder()
     try:
+        for each in (folder.parent, folder):
+            private_folder(each)
+        path = folder / f"{_key(table, presize, folder)}.bin"
         if images := _read(path, len(table)):
             return images, True
-        folder.mkdir(exist_ok=True)
-        with FileLock(folder / ".lock"):
+        with FileLock(path.with_suffix(".lock")):
             if images := _read(path, len(table)):  # another run has written it in the meantime
                 return images, True
             if path.exists():
@@ -84,38 +84,35 @@ def _on_disk(table: ImageTable, presize: Presize, show_progress: bool) -> tuple[
     except OSError as error:
         raise ValueError(
             f"data.cache=disk: {folder} cannot be used: {error.strerror or error}; data.cache=ram keeps the images in "
-            "memory, and data.root= can name a folder that can be written to"
+            "memory, and the environment variable XDG_CACHE_HOME can name another folder"
         ) from error
 
 
 def _write(path: Path, shapes: np.ndarray, table: ImageTable, presize: Presize, show_progress: bool) -> None:
-    """Write the file under another name, and give it its own once it is whole."""
+    """Write the file under another name, and give it its own once it is whole.
+
+    A file that another process has mapped is never written to, only replaced. One that some other program cuts short
+    meanwhile ends the process that reads what is gone (SIGBUS): nothing can be done about that from here.
+    """
     offsets = offsets_of(shapes)
     needed, free = offsets[-1] + shapes.nbytes + DIGEST, shutil.disk_usage(path.parent).free
     if needed > free:
         raise OSError(f"it needs {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free")
     digests = np.empty((len(shapes), DIGEST), np.uint8)
     turn = threading.Lock()
-    partial = path.with_name(".partial")  # a fixed name, under the lock: what a killed run left behind goes now
-    try:
-        with open(partial, "wb") as file:
+    with replacing(path, sync=True) as file:
 
-            def store(index: int) -> None:
-                pixels = resized_image(table, presize, index, shapes[index]).permute(1, 2, 0).numpy()
-                digests[index] = _digest(pixels)
-                with turn:
-                    file.seek(offsets[index])
-                    file.write(pixels.data)
+        def store(index: int) -> None:
+            pixels = resized_image(table, presize, index, shapes[index]).permute(1, 2, 0).numpy()
+            digests[index] = digest(pixels)
+            with turn:
+                file.seek(offsets[index])
+                file.write(pixels.data)
 
-            in_threads(store, len(table), show_progress)
-            file.seek(offsets[-1])
-            file.write(shapes.data)
-            file.write(_digest(shapes, digests).data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        in_threads(store, len(table), show_progress)
+        file.seek(offsets[-1])
+        file.write(shapes.data)
+        file.write(digest(shapes, digests).data)
 
 
 def _read(path: Path, n: int) -> ResizedImages | None:
@@ -133,24 +130,31 @@ def _read(path: Path, n: int) -> ResizedImages | None:
     if (shapes < 1).any() or offsets_of(shapes)[-1] != size - tail:
         return None
     images = ResizedImages.mapped(shapes, path)
-    digests = in_threads(lambda index: _digest(images[index].permute(1, 2, 0).numpy()), n)
-    return images if _digest(shapes, np.stack(digests)).tobytes() == written else None
+    digests = in_threads(lambda index: digest(images[index].permute(1, 2, 0).numpy()), n)
+    return images if digest(shapes, np.stack(digests)).tobytes() == written else None
 
 
-def _key(table: ImageTable, presize: Presize) -> str:
+def _key(table: ImageTable, presize: Presize, folder: Path) -> str:
     """Return what names a cache: the contents of its files, how they are resized, and which releases decode them."""
     settings = (FORMAT, asdict(presize), torch.__version__, torchvision.__version__, PIL.__version__)
-
-    def content(path: Path) -> np.ndarray:
-        return _digest(np.frombuffer(read_bytes(path)[1], np.uint8))
-
-    contents = in_threads(lambda index: table.load(index, content), len(table))
-    return hashlib.blake2b(repr(settings).encode() + np.stack(contents).tobytes(), digest_size=16).hexdigest()
+    root = hashlib.blake2b(os.fsencode(os.path.realpath(table.root)), digest_size=16).hexdigest()
+    contents = content_digests(table, folder / f"{root}.json")
+    return hashlib.blake2b(repr(settings).encode() + contents.tobytes(), digest_size=16).hexdigest()
 
 
-def _digest(*arrays: np.ndarray) -> np.ndarray:
-    """Return uint8 (DIGEST,) of the bytes of arrays."""
-    digest = hashlib.blake2b(digest_size=DIGEST)
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).data)
-    return np.frombuffer(digest.digest(), np.uint8)
+def user_folder() -> Path:
+    """Return the folder of cached images: `pets/images` in XDG_CACHE_HOME, by default `~/.cache`.
+
+    Not beside the photographs, which may be a stranger's or a folder of many users: the digest in a file has no key, so
+    who can write the file can write the pixels.
+
+    Raises:
+        ValueError: The user has no home.
+    """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(named):
+        return Path(named) / "pets" / "images"
+    try:
+        return Path.home() / ".cache" / "pets" / "images"
+    except RuntimeError as error:
+        raise ValueError("data.cache=disk: this user has no home; XDG_CACHE_HOME can name a folder") from error

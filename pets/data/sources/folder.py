@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from pets.files import open_regular
 from pets.settings.data import Folder
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
-CACHE_FOLDER = ".pets_cache"
-"""The folder below a root that belongs to `data.cache=disk`; a listing passes over it without a word."""
 HEAD_BYTES = 32
 """How much of a file `sniff` needs to see."""
 
@@ -139,8 +138,6 @@ def _walk(
     status = os.stat(folder)
     ancestors |= {(status.st_dev, status.st_ino)}
     for name in os.listdir(folder):
-        if name == CACHE_FOLDER:
-            continue
         path = os.path.join(folder, name)
         reason = _reason_to_ignore(path, name, recursive, ancestors)
         if reason is not None:
@@ -171,9 +168,9 @@ def _reason_to_ignore(path: str, name: str, recursive: bool, ancestors: frozense
 
 def _reason_in_content(path: str, suffix: str) -> str | None:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             head = file.read(HEAD_BYTES)
-    except OSError:
+    except (OSError, ValueError):
         return "unreadable"
     if not head:
         return "empty"

@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from pets import private_api
 from pets.data.sources.folder import ImageFolder
+from pets.files import fresh_folder, own_folder, read_text
 
 _TIMEOUT_SECONDS = 60.0
 
@@ -41,7 +42,7 @@ class OxfordPets(ImageFolder):
         """
         if _has_files(self.root):
             return
-        self.base.mkdir(parents=True, exist_ok=True)
+        own_folder(self.base)
         with FileLock(self.base / ".lock"):
             if _has_files(self.root):
                 return
@@ -66,7 +67,7 @@ class OxfordPets(ImageFolder):
             raise FileNotFoundError(
                 f"data.split.method=official needs {path}, which annotations.tar.gz of the set holds"
             )
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
         return [f"{line.split()[0]}.jpg" for line in lines if line.strip() and not line.startswith("#")]
 
     def _fetch(self, url: str, md5: str) -> None:
@@ -76,6 +77,9 @@ class OxfordPets(ImageFolder):
         previous = socket.getdefaulttimeout()
         # Without it a connection that falls silent would be waited for for ever.
         socket.setdefaulttimeout(_TIMEOUT_SECONDS)
+        archive = self.base / url.rsplit("/", 1)[1]
+        if archive.is_symlink():
+            archive.unlink()  # torchvision would write to where it leads
         try:
             download_url(url, str(self.base), md5=md5)
         # torchvision raises RuntimeError for a wrong MD5; on its next call it fetches that archive anew.
@@ -86,7 +90,7 @@ class OxfordPets(ImageFolder):
             ) from error
         finally:
             socket.setdefaulttimeout(previous)
-        _unpack(self.base / url.rsplit("/", 1)[1], self.base, _folder_name(url))
+        _unpack(archive, self.base, _folder_name(url))
 
 
 def _folder_name(url: str) -> str:
@@ -100,8 +104,7 @@ def _unpack(archive: Path, base: Path, folder: str) -> None:
         ValueError: The archive holds a path outside the folder, or anything but files and folders.
     """
     # A fixed name, under the lock: what a killed run left behind goes now.
-    temporary = base / ".unpacking"
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = fresh_folder(base / ".unpacking")
     with tarfile.open(archive) as tar:
         for member in tar:
             target = temporary / member.name

@@ -1,11 +1,14 @@
 """A table (CSV) that lists the images, their labels and, optionally, their parts."""
 
 import csv
+import io
 import os
 from functools import cached_property
 from pathlib import Path
 
 from pets.data.sources.folder import Listing, examples
+from pets.escape import from_cell
+from pets.files import read_text
 from pets.settings.data import Table
 
 _SEPARATORS = ",;\t|"
@@ -16,7 +19,8 @@ _PARTS = {"train": "train", "valid": "valid", "validation": "valid", "val": "val
 class CsvTable:
     """A source whose files, labels and parts are the rows of a CSV file.
 
-    The file is UTF-8, with or without a byte-order mark; comma, semicolon, tab or bar separate its columns.
+    The file is UTF-8, with or without a byte-order mark; comma, semicolon, tab or bar separate its columns. The `'`
+    before what begins like a formula, as tables of this program have it, is no part of a cell, see `escape.to_cell`.
 
     Args:
         path: The CSV file; `~` is expanded.
@@ -106,7 +110,7 @@ class CsvTable:
         rows: dict[str, dict[str, str]] = {}
         try:
             # The csv module asks for newline="" so that a quoted cell may hold a line break.
-            with open(self.path, encoding="utf-8-sig", newline="") as file:
+            with io.StringIO(read_text(self.path, "utf-8-sig"), newline="") as file:
                 header = file.readline()
                 file.seek(0)
                 reader = csv.DictReader(file, delimiter=self._separator(header, wanted), strict=True)
@@ -140,7 +144,7 @@ class CsvTable:
         """Check one row and add it to `rows`."""
         if None in row or None in row.values():
             raise ValueError(f"{where}: it has more or fewer cells than the header")
-        cells = {column: row[column].strip() for column in wanted}
+        cells = {column: from_cell(row[column].strip()) for column in wanted}
         for column in (self.file_column, self.label_column):
             if not cells[column]:
                 raise ValueError(f"{where}: column {column!r} is empty")

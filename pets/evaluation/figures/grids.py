@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pets.escape import printable
 from pets.evaluation.figures.style import INK, MUTED, RIGHT, WRONG, styled
 from pets.evaluation.predictions import Predictions
 
@@ -111,7 +112,7 @@ def to_pixels(image: Tensor) -> NDArray[np.float64]:
 def wrap(text: str, width: int) -> list[str]:
     """Break a text into lines of at most `width` characters, after underscores, slashes, hyphens or spaces."""
     lines: list[str] = []
-    for word in re.findall(r"[^_/\- ]*[_/\- ]|[^_/\- ]+", text):
+    for word in re.findall(r"[^_/\- ]*[_/\- ]|[^_/\- ]+", printable(text)):
         for piece in (word[start : start + width] for start in range(0, len(word), width)):
             if lines and len(lines[-1]) + len(piece) <= width:
                 lines[-1] += piece
@@ -125,7 +126,7 @@ def _figure(columns: int, rows: int, width: float, height: float, heading: str) 
     figure = Figure(figsize=size)
     figure.set_layout_engine("none")
     if heading:
-        figure.text(GAP / size[0], 1 - GAP / size[1], heading, fontsize=11, fontweight="bold", va="top")
+        figure.text(GAP / size[0], 1 - GAP / size[1], printable(heading), fontsize=11, fontweight="bold", va="top")
     return figure
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from pets.evaluation.figures.style import ACCENT, GRID, INK, MUTED, SERIES, styled
 from pets.schedule.lr_range import LRCurve
@@ -14,6 +15,8 @@ def lr_curve_figure(curve: LRCurve) -> Figure:
     figure = Figure(figsize=(7.5, 4.2))
     axes = figure.add_subplot()
     axes.set(xscale="log", xlabel="learning rate of the head", ylabel="training loss")
+    axes.xaxis.set_major_formatter("{x:.0e}")  # Matplotlib's own writes formulas
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="y", color=GRID)
     verdict = "" if curve.reliable else f"no reliable suggestion: {curve.doubt}"
     axes.set_title("LR range test" + (f"\n{verdict}" if verdict else f", {curve.batch_size} images a step"))

@@ -35,6 +35,7 @@ STYLE: Any = {
     "legend.frameon": False,
     "figure.dpi": 120.0,
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # names of files and classes are no formulas
 }
 
 Arguments = ParamSpec("Arguments")

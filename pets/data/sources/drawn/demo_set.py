@@ -1,7 +1,6 @@
 """The embedded demo set: drawn on first use, offline, the same for the same seed."""
 
 import logging
-import shutil
 from pathlib import Path
 
 from filelock import FileLock
@@ -9,6 +8,7 @@ from filelock import FileLock
 from pets.data.rng import Stream, generator
 from pets.data.sources.drawn.animal import Breed
 from pets.data.sources.folder import ImageFolder
+from pets.files import fresh_folder
 from pets.settings.data import Demo
 
 BREEDS = (
@@ -54,9 +54,7 @@ class DemoSet(ImageFolder):
                 return
             _log.info("drawing %d images into %s", len(BREEDS) * self.per_breed, self.root)
             # A fixed name, under the lock: what a killed run left behind goes now.
-            temporary = self.root.with_name(f".{self.root.name}.partial")
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir()
+            temporary = fresh_folder(self.root.with_name(f".{self.root.name}.partial"))
             for b, breed in enumerate(BREEDS):
                 for number in range(self.per_breed):
                     self._paint(breed, temporary / f"{breed.name}_{number + 1}.jpg", b, number)
