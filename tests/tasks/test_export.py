@@ -81,11 +81,6 @@ def test_metrics_that_are_none(content: str, says: str, tmp_path: Path) -> None:
         export.read_metrics(str(tmp_path / "metrics.json"), tmp_path / "last.ckpt")
 
 
-def test_a_checkpoint_is_needed(configured: Compose) -> None:
-    with pytest.raises(ValueError, match=r"^task=export needs ckpt_path="):
-        export.run(configured())
-
-
 def test_without_the_extra_onnx_is_left_out_or_asked_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -80,12 +80,6 @@ def test_an_unreadable_image_costs_its_row_and_the_exit_code(
     assert "2 could not be read\n    b.jpg: cannot be decoded" in caplog.text
 
 
-@pytest.mark.parametrize("missing", ["ckpt_path", "source"])
-def test_what_is_needed_is_named(missing: str, configured: Compose, tiny_pets: Path) -> None:
-    with pytest.raises(ValueError, match=f"^task=predict needs {missing}="):
-        predict.run(configured(f"source={tiny_pets}", f"{missing}=null"))
-
-
 def test_the_tally_counts_classes_and_refusals(configured: Compose, checkpoint: Path, tiny_pets: Path) -> None:
     predictor = Predictor.load(checkpoint)
     predictor.threshold = 2.0
