@@ -22,6 +22,7 @@ from pets.data.rng import Stream
 from pets.data.sampler import SeededSampler, Start, process_of
 from pets.data.sources.folder import ImageSource
 from pets.data.splits import Split, SplitRule, write_manifest
+from pets.signals import leave_to_parent
 
 
 class ImageDataModule(LightningDataModule):
@@ -216,6 +217,7 @@ class ImageDataModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             drop_last=shuffle and len(sampler) >= self.batch_size,
             persistent_workers=num_workers > 0,
+            worker_init_fn=leave_to_parent,
         )
 
     def train_dataloader(self) -> DataLoader[Sample]:

@@ -9,10 +9,12 @@ from omegaconf import DictConfig
 from pets import build
 from pets.callbacks.dashboards import log_card
 from pets.callbacks.evaluation import EvaluateAtEnd
+from pets.callbacks.stop import adopt, listening
 from pets.data.datamodule import ImageDataModule
 from pets.model.checkpoint import read_checkpoint
 from pets.model.classifier import Classifier
 from pets.runs import run_folder
+from pets.signals import Signals
 
 
 def run(cfg: DictConfig) -> float:
@@ -24,12 +26,18 @@ def run(cfg: DictConfig) -> float:
     Raises:
         ValueError: `optimized_metric` is not among the metrics of the run.
     """
+    with listening() as signals:
+        return _run(cfg, signals)
+
+
+def _run(cfg: DictConfig, signals: Signals) -> float:
     data = build.data_module(cfg)
     model = build.classifier(cfg, data.vocab)
     # A damaged file is said in one line here, before anything is written.
     checkpoint = read_checkpoint(cfg.ckpt_path) if cfg.ckpt_path else None
     in_place = checkpoint is not None and checkpoint.path.is_relative_to(cfg.run_dir)
     trainer = build.trainer(cfg, resumed_step=checkpoint.step if checkpoint and in_place else None)
+    adopt(trainer, signals)
     with run_folder.claimed(cfg) if trainer.is_global_zero else nullcontext():
         if trainer.is_global_zero:
             run_folder.start(cfg, data)
