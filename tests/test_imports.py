@@ -18,7 +18,7 @@ WITHIN = {
     "data/sources": "folder table oxford_pets drawn",
     "data/sources/drawn": "canvas animal photograph demo_set",
     "data/cache": "resized build",
-    "runs": "run_folder resume",
+    "runs": "output run_folder resume",
     "schedule": "recipe one_cycle lr_range",
     "augment": "uniforms geometry lighting mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form head losses metrics layer_groups network "

@@ -208,6 +208,7 @@ class ImageDataModule(LightningDataModule):
         )
         processes = 1 if self.trainer is None else self.trainer.num_devices
         num_workers = machine.workers(processes) if self.num_workers is None else self.num_workers
+        num_workers = machine.workers_with_room(num_workers, self.batch_size * 3 * self.presize.size**2, processes)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,

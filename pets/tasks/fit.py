@@ -14,6 +14,7 @@ from pets.data.datamodule import ImageDataModule
 from pets.model.checkpoint import read_checkpoint
 from pets.model.classifier import Classifier
 from pets.runs import run_folder
+from pets.runs.output import naming
 from pets.signals import Signals
 
 
@@ -26,7 +27,7 @@ def run(cfg: DictConfig) -> float:
     Raises:
         ValueError: `optimized_metric` is not among the metrics of the run.
     """
-    with listening() as signals:
+    with naming(cfg.run_dir), listening() as signals:
         return _run(cfg, signals)
 
 

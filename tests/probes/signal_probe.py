@@ -29,4 +29,5 @@ class Probe(Callback):
         # All processes come here; the first goes on to write the file, the others to wait for it.
         if self.act == "save" and trainer.global_step == self.step and trainer.is_global_zero:
             self.act = "watch"
+            time.sleep(2)  # until the others wait, in native code that no handler of theirs interrupts
             os.kill(os.getpid(), signal.SIGTERM)
