@@ -163,5 +163,7 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers", UserWarning)
     # It can: the sampler leaves out the images that had their turn.
     warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before", UserWarning)
+    # Where SLURM is installed, training at the prompt is no mistake.
+    warnings.filterwarnings("ignore", "The `srun` command is available", UserWarning)
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
     warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging", UserWarning)

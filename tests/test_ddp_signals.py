@@ -64,9 +64,9 @@ def left(process: subprocess.Popen[str]) -> bool:
     return True
 
 
-def end(process: subprocess.Popen[str]) -> str:
+def end(process: subprocess.Popen[str], seconds: int = SECONDS) -> str:
     """Wait until all processes of a run have ended, and return what they said."""
-    said, _ = process.communicate(timeout=SECONDS)  # all of them hold the pipe
+    said, _ = process.communicate(timeout=seconds)  # all of them hold the pipe
     deadline = time.monotonic() + SECONDS
     while left(process) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -91,15 +91,15 @@ def test_sigterm_while_a_checkpoint_is_written_ends_both_and_the_resumed_run_end
 ) -> None:
     whole = start(tmp_path / "whole", "recipe.epochs=2")
     stopped = start(tmp_path / "run", "recipe.epochs=2", act="save")
-    said = end(stopped)
+    said = end(stopped, 4 * SECONDS)  # with its start
     assert stopped.returncode == 128 + signal.SIGTERM, said
     assert f"stopped by SIGTERM; python train.py ckpt_path={tmp_path / 'run'} goes on" in said
     assert "Traceback" not in said
     assert last(tmp_path / "run")["global_step"] >= 6
     again = start(tmp_path / "run", "recipe.epochs=2", f"ckpt_path={tmp_path / 'run'}", act="watch")
-    said = end(again)
+    said = end(again, 4 * SECONDS)
     assert again.returncode == 0, said
-    end(whole)
+    end(whole, 4 * SECONDS)
     ours, theirs = (last(tmp_path / name)["state_dict"] for name in ("run", "whole"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
