@@ -102,24 +102,27 @@ class Signals:
             raise self._stop()
 
     def _watch(self) -> None:
-        first = deadline = None
+        first = None
+        end: tuple[float, str, int] | None = None  # when, with which line, with which code
         while not self._closed.is_set():
             ready, _, _ = select.select([self._woken], [], [], 0.5)
             now = time.monotonic()
             numbers = self._woken.recv(64) if ready else b""
             for number in sorted(set(numbers) & set(self.previous)):
+                name = signal.Signals(number).name
                 self._pass_on(number)
-                if first is not None and now - first > REPEAT:
-                    self._end(f"stopped at once by a second {signal.Signals(number).name}", 128 + number)
                 if first is None:
-                    first, deadline = now, now + GRACE
-            if deadline is not None and now > deadline:
-                self._end(f"stopped by a signal: the step took more than {GRACE} s, the last checkpoint is kept", 143)
+                    first = now
+                    late = f"stopped by {name} after {GRACE} s in one step; the last checkpoint is kept"
+                    end = now + GRACE, late, 128 + number
+                elif now - first > REPEAT:
+                    self._end(f"stopped at once by a second {name}; the last checkpoint is kept", 128 + number)
             if self.lost is None and (lost := self._look_for_others()):
                 self.lost = lost
-                deadline = min(deadline or now + PEER, now + PEER)
-            if self.lost is not None and deadline is not None and now > deadline:
-                self._end(f"error: {self.lost}", 1)
+                if end is None:
+                    end = now + PEER, f"error: {lost}", 1
+            if end is not None and now > end[0]:
+                self._end(*end[1:])
 
     def _pass_on(self, number: int) -> None:
         for child in self._children:

@@ -4,6 +4,7 @@ What is promised within 30 seconds may take twice that here: other work shares t
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,7 @@ def start(tiny_pets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             *([*probe, f"+callbacks.probe.act={act}"] if act else []),
         ]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "tests" / "probes"), "OMP_NUM_THREADS": "1"}
+        environment["PETS_PROBE_FOLDER"] = str(folder.parent)
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "train.py"), *typed], cwd=tmp_path_factory.getbasetemp(), env=environment,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
@@ -127,3 +129,25 @@ def test_a_second_sigterm_ends_both_at_once_although_a_step_hangs(start: Start, 
     assert run.returncode == 128 + signal.SIGTERM
     assert "stopped at once by a second SIGTERM" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("kind", ["disk", "ram"])
+def test_a_process_that_is_killed_while_it_builds_the_cache_ends_the_other_and_the_next_run_builds_it(
+    kind: str, start: Start, tiny_pets: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_pets, tmp_path / "pets")
+    settings = (f"data.root={tmp_path / 'pets'}", f"data.cache={kind}", "recipe.epochs=1", "recipe.freeze_epochs=0")
+    run = start(tmp_path / "killed", *settings, "data.presize._target_=signal_probe.HangingPresize")
+    deadline = time.monotonic() + 4 * SECONDS
+    while not (builders := list(tmp_path.glob("building.*"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.kill(int(builders[0].suffix[1:]), signal.SIGKILL)
+    said = end(run)
+    assert "Traceback" not in said
+    assert len([line for line in said.splitlines() if line.startswith("error: ")]) == 1, said
+    assert not list(tmp_path.rglob("*.bin"))
+    again = start(tmp_path / "again", *settings)
+    said = end(again, 4 * SECONDS)
+    assert again.returncode == 0, said
+    assert "cache: 24 images" in said

@@ -1,5 +1,6 @@
 """Stop between two steps when a signal asks for it: all processes of a run at the same one."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnect
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from pets.signals import GO_ON, GRACE, LAUNCHER, Signals
+
+log = logging.getLogger("pets")
 
 _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited")
 """What torch's collectives say when another process has gone."""
@@ -164,6 +167,7 @@ def _queue_again(signals: Signals) -> None:
     """Queue a SLURM job again that was warned of its end: as submitit does, if it runs the job, or by scontrol."""
     if signals.received in (None, signal.SIGTERM):
         return
+    log.info("stopped by %s; the job is queued again", signals.received.name)
     handler = signals.previous[signals.received]
     if callable(handler):
         handler(signals.received, None)  # ends the first process of the job

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from pets.data.presize import Presize
 
 
 class Probe(Callback):
@@ -31,3 +34,12 @@ class Probe(Callback):
             self.act = "watch"
             time.sleep(2)  # until the others wait, in native code that no handler of theirs interrupts
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+class HangingPresize(Presize):
+    """Leaves `building.<pid>` in PETS_PROBE_FOLDER, and hangs, when the first image is resized."""
+
+    def resize(self, image: Tensor) -> Tensor:
+        Path(os.environ["PETS_PROBE_FOLDER"], f"building.{os.getpid()}").touch()
+        time.sleep(600)
+        return image
