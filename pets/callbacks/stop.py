@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,15 +166,24 @@ def _says_lost(error: RuntimeError) -> str | None:
 
 
 def _queue_again(signals: Signals) -> None:
-    """Queue a SLURM job again that was warned of its end: as submitit does, if it runs the job, or by scontrol."""
-    if signals.received in (None, signal.SIGTERM):
+    """Queue a SLURM job again that was preempted or warned of its end: by submitit, if that runs it, or by scontrol."""
+    if signals.received is None or (signals.received == signal.SIGTERM and not _preempted()):
         return
     log.info("stopped by %s; the job is queued again", signals.received.name)
-    handler = signals.previous[signals.received]
+    number = signal.SIGUSR2 if signals.received == signal.SIGTERM else signals.received
+    handler = signals.previous.get(number)
     if callable(handler):
-        handler(signals.received, None)  # ends the first process of the job
+        handler(number, None)  # ends the first process of the job
     elif os.environ.get("SLURM_PROCID", "0") == "0":
         array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID") for name in ("JOB", "TASK"))
-        job = f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]
-        subprocess.run(["scontrol", "requeue", job], check=False)
+        subprocess.run(["scontrol", "requeue", f"{array}_{task}" if array else os.environ["SLURM_JOB_ID"]], check=False)
     time.sleep(GRACE)  # the job's end, which would come earlier for all if one of its processes left
+
+
+def _preempted() -> bool:
+    """Whether SLURM needs the place of this job: it queues a job again that it kills, but none that ends by itself."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None or shutil.which("scontrol") is None:
+        return False
+    told = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True, check=False).stdout
+    return re.search(r"PreemptTime=\d", told) is not None
