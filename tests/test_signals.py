@@ -21,6 +21,7 @@ def train(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *arguments],
         cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
     )  # fmt: skip
 
 
@@ -76,6 +77,23 @@ def test_a_run_ended_by_sigterm_says_how_it_goes_on_and_does(tiny_pets: Path, tm
     assert again.returncode == 0, said
     assert len((folder / "history.csv").read_text().splitlines()) == 11
     assert len(list((tmp_path / "outputs").glob("*/*"))) == 1
+
+
+def test_a_signal_to_all_processes_of_a_run_leaves_the_loaders_workers_alive_until_the_step_is_saved(
+    tiny_pets: Path, tmp_path: Path
+) -> None:
+    run = train(
+        tmp_path, "data=regex", f"data.root={tiny_pets}", "data.presize.size=40", "augment.size=32",
+        "data.batch_size=4", "data.num_workers=2", "model=timm", "model.arch=test_resnet", "model.weights=null", "model.head.hidden=8",
+        "recipe.freeze_epochs=500", "trainer=cpu", "evaluate.at_end=false", "hydra.run.dir=run",
+    )  # fmt: skip
+    assert run.stdout is not None
+    assert any(line.split()[1:2] == ["frozen"] for line in run.stdout)
+    os.killpg(run.pid, signal.SIGTERM)
+    said, _ = run.communicate(timeout=60)
+    assert run.returncode == 128 + signal.SIGTERM, said
+    assert "stopped by SIGTERM" in said
+    assert "error" not in said.lower()
 
 
 def listen(code: str) -> subprocess.CompletedProcess[str]:
