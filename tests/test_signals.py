@@ -84,7 +84,8 @@ def test_a_signal_to_all_processes_of_a_run_leaves_the_loaders_workers_alive_unt
 ) -> None:
     run = train(
         tmp_path, "data=regex", f"data.root={tiny_pets}", "data.presize.size=40", "augment.size=32",
-        "data.batch_size=4", "data.num_workers=2", "model=timm", "model.arch=test_resnet", "model.weights=null", "model.head.hidden=8",
+        "data.batch_size=4", "data.num_workers=2", "model=timm", "model.arch=test_resnet", "model.weights=null",
+        "model.head.hidden=8",
         "recipe.freeze_epochs=500", "trainer=cpu", "evaluate.at_end=false", "hydra.run.dir=run",
     )  # fmt: skip
     assert run.stdout is not None
