@@ -82,8 +82,8 @@ def _prepare(argv: Sequence[str], held: ExitStack) -> list[str]:
         _check_free(folder, cfg)
         if is_first_process():
             print(_announcement(cfg, folder), flush=True)
-    held.enter_context(folder.claimed())
     own = "hydra.sweep.dir" if sweep else "hydra.run.dir"
+    held.enter_context(folder.claimed(own))
     return [*others, *(text for text in command if key(text) != own), f"{own}={quoted(str(folder.path))}"]
 
 
@@ -223,5 +223,7 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers", UserWarning)
     # It can: the sampler leaves out the images that had their turn.
     warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before", UserWarning)
+    # Where SLURM is installed, training at the prompt is no mistake.
+    warnings.filterwarnings("ignore", "The `srun` command is available", UserWarning)
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
     warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging", UserWarning)

@@ -20,6 +20,7 @@ _MEMORY = (
 _ADVICE = {
     "out of memory": _MEMORY,
     "can't allocate memory": _MEMORY,
+    "shared memory": "/dev/shm is full: give the container more (docker run --shm-size=2g) or lower data.num_workers",
     "No working C++ compiler": "model.compile=true needs a C++ compiler on this machine: install one, set CXX, or set "
     "model.compile=false",
     "Expected more than 1 value per channel": "data.batch_size=1 is too small: batch norm compares the images of a "

@@ -1,9 +1,11 @@
 """The machine: cores to share, the precision that `auto` stands for, and what a run changes and puts back."""
 
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 MAX_WORKERS = 8
 """Workers of a loader when `data.num_workers` is null."""
@@ -11,6 +13,10 @@ NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 """CPU capabilities, as torch names them, that multiply bfloat16 in hardware."""
 VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")
 """What Lightning sets in the environment for seeds and determinism."""
+SHARED_MEMORY = Path("/dev/shm")
+"""Where loader workers leave their batches; containers often have 64 MB of it."""
+FETCHED_AHEAD = 2
+"""Batches that a worker prepares before they are asked for."""
 
 
 def available_cores() -> int:
@@ -21,6 +27,29 @@ def available_cores() -> int:
 def workers(processes: int) -> int:
     """Return how many loader workers each of `processes` training processes on this machine gets."""
     return min(MAX_WORKERS, max(1, available_cores() // processes))
+
+
+def workers_with_room(wanted: int, batch_bytes: int, processes: int = 1) -> int:
+    """Return how many of `wanted` loader workers have room for their batches; warn if that is fewer.
+
+    Args:
+        wanted: Workers of a loader; 0 for none, which needs no room.
+        batch_bytes: Largest size of a batch.
+        processes: Training processes of this machine, which share the room.
+    """
+    if wanted == 0 or not SHARED_MEMORY.is_dir():
+        return wanted
+    free = shutil.disk_usage(SHARED_MEMORY).free // processes
+    # The loader holds the batch in use and the one before it beside those of the workers.
+    fitting = max(0, free // batch_bytes - 2) // FETCHED_AHEAD
+    if fitting >= wanted:
+        return wanted
+    warnings.warn(
+        f"{SHARED_MEMORY} has room for {fitting} of {wanted} loader workers: {free / 1e6:,.0f} MB are free, a batch "
+        f"takes {batch_bytes / 1e6:,.0f} MB; docker run --shm-size=2g gives more, or set data.num_workers={fitting}",
+        stacklevel=2,
+    )
+    return fitting
 
 
 def on_cpu(accelerator: str) -> bool:

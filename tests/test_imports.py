@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pets"
 FLOW = """
-escape errors private_api settings files machine runs schedule data augment model evaluation deploy callbacks build
-records tasks sweep cli __main__
+escape errors private_api settings files machine signals runs schedule data augment model evaluation deploy callbacks
+build records tasks sweep cli __main__
 """
 """Files and folders of the package from left to right: a module imports from its left only."""
 WITHIN = {
@@ -19,7 +19,7 @@ WITHIN = {
     "data/sources/drawn": "canvas animal photograph demo_set",
     "data/cache": "resized contents build",
     "settings": "declare metrics parts run data augment model recipe training config help",
-    "runs": "run_folder overrides compose resume",
+    "runs": "output run_folder overrides compose resume",
     "schedule": "recipe one_cycle lr_range",
     "augment": "uniforms geometry lighting mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form head losses metrics layer_groups network "
@@ -28,8 +28,8 @@ WITHIN = {
     "figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve classes confusion reliability grids batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card",
-    "callbacks": "plain_values training_state checkpoint_io step_seed sync_buffers mid_epoch finite_loss head_init "
-    "one_cycle history progress dashboards lr_finder evaluation",
+    "callbacks": "plain_values training_state checkpoint_io step_seed sync_buffers stop mid_epoch finite_loss "
+    "head_init one_cycle history progress dashboards lr_finder evaluation",
     "tasks": "find_lr inspect fit evaluate export predict check",
     "sweep": "record ranking jobs leaderboard",
 }

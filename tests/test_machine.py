@@ -1,13 +1,17 @@
 """What `auto` stands for on machines of every kind, and that a run puts back what it changes in its process."""
 
 import os
+import shutil
 import warnings
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from lightning import Trainer, seed_everything
 
-from pets.machine import isolated, on_cpu, resolve_precision
+from pets import machine
+from pets.machine import isolated, on_cpu, resolve_precision, workers_with_room
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
@@ -46,6 +50,18 @@ def test_auto_accelerator_is_the_cpu_where_there_is_no_other(monkeypatch: pytest
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     assert not on_cpu("auto")
     assert not on_cpu("gpu")
+
+
+def test_workers_have_room_for_their_batches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(machine, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
+    assert workers_with_room(4, 10) == 4
+    for batch, processes, fitting in ((11, 1, 3), (10, 2, 1), (24, 1, 1), (60, 1, 0)):
+        with pytest.warns(UserWarning, match=rf"room for {fitting} of 4 loader workers: .* --shm-size"):
+            assert workers_with_room(4, batch, processes) == fitting
+    assert workers_with_room(0, 1000) == 0
+    monkeypatch.setattr(machine, "SHARED_MEMORY", tmp_path / "none")
+    assert workers_with_room(4, 1000) == 4
 
 
 def switches() -> dict[str, object]:

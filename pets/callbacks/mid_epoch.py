@@ -25,7 +25,8 @@ class MidEpoch(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         batches = trainer.fit_loop.epoch_loop.batch_progress
         between_steps = batches.current.ready % trainer.accumulate_grad_batches == 0 and not batches.is_last_batch
-        if isinstance(exception, SIGTERMException) and trainer.training and between_steps and trainer.global_step:
+        agreed = isinstance(exception, SIGTERMException) and trainer.received_sigterm
+        if agreed and trainer.training and between_steps and trainer.global_step:
             trainer.save_checkpoint(self.path)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

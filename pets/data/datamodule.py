@@ -24,6 +24,7 @@ from pets.data.sources.folder import ImageSource
 from pets.data.splits import Split, SplitRule, write_manifest
 from pets.settings.data import Cache, Data
 from pets.settings.parts import Part
+from pets.signals import leave_to_parent
 
 
 class ImageDataModule(LightningDataModule):
@@ -208,6 +209,7 @@ class ImageDataModule(LightningDataModule):
         )
         processes = 1 if self.trainer is None else self.trainer.num_devices
         num_workers = machine.workers(processes) if self.num_workers is None else self.num_workers
+        num_workers = machine.workers_with_room(num_workers, self.batch_size * 3 * self.presize.size**2, processes)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
@@ -217,6 +219,7 @@ class ImageDataModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             drop_last=shuffle and len(sampler) >= self.batch_size,
             persistent_workers=num_workers > 0,
+            worker_init_fn=leave_to_parent,
         )
 
     def train_dataloader(self) -> DataLoader[Sample]:

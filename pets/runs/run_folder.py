@@ -1,6 +1,7 @@
 """The folder of a run: where everything in it lies, and who may write to it."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from pets.errors import UserError
 
 LOCK_SECONDS = 20
 """How long to wait for a lock: data workers of a killed run hold it until they notice, within seconds."""
+ROOM = 64 * 1024
+"""Bytes for which there must be room before anything is written: the configuration, the log, the split."""
 OUTPUTS = Path("outputs")
 """Where conf/config.yaml puts run folders, relative to the folder in which a command is typed."""
 CHECKPOINTS = "checkpoints"
@@ -98,8 +101,11 @@ class RunFolder:
         return sorted(self.path.glob("events.out.tfevents.*"))
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
+    def claimed(self, key: str = "hydra.run.dir") -> Iterator[None]:
         """Keep the folder for this process and the processes it starts.
+
+        Args:
+            key: The key that names it, for errors.
 
         Raises:
             UserError: Another process works in it, or it cannot be written to.
@@ -109,12 +115,14 @@ class RunFolder:
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path) as file:
+                file.write(bytes(ROOM))
             lock = FileLock(self.path / ".lock", timeout=LOCK_SECONDS)
             lock.acquire()
         except Timeout:
-            raise UserError(f"run_dir={self.path}: another process works in it") from None
+            raise UserError(f"{key}={self.path}: another process works in it") from None
         except OSError as error:
-            raise UserError(f"run_dir={self.path} cannot be written to: {error.strerror}") from error
+            raise UserError(f"{key}={self.path} cannot be written: {error.strerror}") from error
         try:
             yield
         finally:

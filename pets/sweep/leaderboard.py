@@ -19,7 +19,7 @@ log = logging.getLogger("pets")
 
 NEEDS = {
     "hydra_plugins.pets_optuna_sweeper": ("optuna", 'pip install "pets[sweep]"'),
-    "hydra_plugins.hydra_ray_launcher": ("hydra_plugins.hydra_ray_launcher", "pip install hydra-ray-launcher"),
+    "hydra_plugins.pets_ray_launcher": ("ray", 'pip install "pets[ray]"'),
 }
 """Package of a plugin that conf/hydra names, the module it cannot do without, and the command that installs it."""
 

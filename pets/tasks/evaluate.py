@@ -10,11 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from pets import build, records
 from pets.callbacks.evaluation import evaluate_parts
+from pets.callbacks.stop import adopt, listening
 from pets.data.datamodule import ImageDataModule
 from pets.data.splits import read_manifest
 from pets.model.checkpoint import Checkpoint, read_checkpoint
 from pets.model.classifier import Classifier
 from pets.runs.run_folder import RunFolder
+from pets.signals import Signals
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +30,18 @@ def run(cfg: DictConfig) -> float | None:
     Raises:
         ValueError: `ckpt_path` is no checkpoint, or knows other classes than the data.
     """
+    with listening() as signals:
+        return _run(cfg, signals)
+
+
+def _run(cfg: DictConfig, signals: Signals) -> float | None:
     started = time.perf_counter()
     checkpoint = read_checkpoint(cfg.ckpt_path)
     model = checkpoint.build(Classifier)
     _follow(checkpoint, cfg)
     data = build.data_module(cfg)
     trainer = build.trainer(cfg, callbacks=[])
+    adopt(trainer, signals)
     _launch(trainer, model, data)
     if trainer.is_global_zero:
         records.start(cfg, data)

@@ -4,14 +4,18 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from pets import build, records
+from pets.callbacks.stop import adopt, listening
 
 
 def run(cfg: DictConfig) -> None:
     """Run the range test of `cfg.lr_finder`, or one with the defaults if that is off."""
-    data = build.data_module(cfg)
-    model = build.classifier(cfg, data.vocab)
-    settings = cfg.lr_finder or {"_target_": "pets.callbacks.lr_finder.LRFinder", "dirpath": cfg.run_dir}
-    trainer = build.trainer(cfg, max_epochs=0, callbacks=[instantiate(settings, recipe=cfg.recipe, _convert_="all")])
-    if trainer.is_global_zero:
-        records.start(cfg, data)
-    trainer.fit(model, data)
+    with listening() as signals:
+        data = build.data_module(cfg)
+        model = build.classifier(cfg, data.vocab)
+        settings = cfg.lr_finder or {"_target_": "pets.callbacks.lr_finder.LRFinder", "dirpath": cfg.run_dir}
+        finder = instantiate(settings, recipe=cfg.recipe, _convert_="all")
+        trainer = build.trainer(cfg, max_epochs=0, callbacks=[finder])
+        adopt(trainer, signals)
+        if trainer.is_global_zero:
+            records.start(cfg, data)
+        trainer.fit(model, data)

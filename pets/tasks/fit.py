@@ -11,15 +11,18 @@ from pets import build, records
 from pets.callbacks.dashboards import log_card
 from pets.callbacks.evaluation import EvaluateAtEnd
 from pets.callbacks.history import History
+from pets.callbacks.stop import adopt, listening
 from pets.callbacks.training_state import check_fits
 from pets.data.datamodule import ImageDataModule
 from pets.errors import UserError
 from pets.files import read_text, refuse_links
 from pets.model.checkpoint import Checkpoint, read_checkpoint
 from pets.model.classifier import Classifier
+from pets.runs.output import naming
 from pets.runs.overrides import typed
 from pets.runs.run_folder import RunFolder
 from pets.settings.metrics import check_measured
+from pets.signals import Signals
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,11 @@ def run(cfg: DictConfig) -> float:
     Raises:
         UserError: The run will not measure `optimized_metric`.
     """
+    with naming(cfg.run_dir), listening() as signals:
+        return _run(cfg, signals)
+
+
+def _run(cfg: DictConfig, signals: Signals) -> float:
     # A damaged file is said in one line here, before anything is written.
     checkpoint = read_checkpoint(cfg.ckpt_path) if cfg.ckpt_path else None
     folder = RunFolder(cfg.run_dir)
@@ -46,6 +54,7 @@ def run(cfg: DictConfig) -> float:
     )
     model = build.classifier(cfg, data.vocab)
     trainer = build.trainer(cfg, resumed_step=checkpoint.step if checkpoint and in_place else None)
+    adopt(trainer, signals)
     if checkpoint:
         check_fits(checkpoint.path, trainer, model, len(data.splits.train))
     if in_place:

@@ -52,7 +52,7 @@ def test_a_folder_in_which_something_was_done_stays(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    refused = pytest.raises(UserError, match=r"run_dir=.*file/run cannot be written to: Not a directory")
+    refused = pytest.raises(UserError, match=r"hydra\.run\.dir=.*file/run cannot be written: Not a directory")
     with refused, RunFolder(tmp_path / "file" / "run").claimed():
         pass
 

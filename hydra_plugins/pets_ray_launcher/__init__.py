@@ -1,0 +1,1 @@
+"""Jobs of a multirun as tasks of a Ray cluster."""

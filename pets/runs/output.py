@@ -1,0 +1,62 @@
+"""A folder that cannot be written, or a disk that is full: one line that names it, from every writer of a run."""
+
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class LogFile(logging.FileHandler):
+    """A log file that says once that it cannot be written, and then lets the run go on without it."""
+
+    given_up = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; the first failure is the last."""
+        if self.given_up:
+            return
+        try:
+            if self.stream is None:
+                self.stream = self._open()
+            self.stream.write(self.format(record) + self.terminator)
+            self.stream.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Close the file; what it still holds back is lost if it cannot be written."""
+        try:
+            super().close()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        if not self.given_up:
+            print(f"warning: {self.baseFilename} is not written any more: {error.strerror}", file=sys.stderr)
+        self.given_up = True
+
+
+@contextmanager
+def naming(folder: str | Path) -> Iterator[None]:
+    """Let errors of writing that name no file name the folder; TensorBoard's thread leaves the word to its owner.
+
+    Raises:
+        OSError: What was raised, with the folder as its file.
+    """
+    hook = threading.excepthook
+
+    def quiet(args: threading.ExceptHookArgs) -> None:
+        if not issubclass(args.exc_type, OSError):
+            hook(args)
+
+    threading.excepthook = quiet
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+        raise
+    finally:
+        threading.excepthook = hook

@@ -1,0 +1,209 @@
+"""What a person does with a run, typed as they type it, through `train.py`'s own entry: every task, every place."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pets.__main__ import main
+
+TINY = (
+    "data=regex", "data.presize.size=40", "augment.size=32", "data.batch_size=8", "data.num_workers=0", "trainer=cpu",
+    "model=timm", "model.arch=test_resnet", "model.weights=null", "model.head.hidden=8", "evaluate.at_end=false",
+    "trainer.log_every_n_steps=1",
+)  # fmt: skip
+PHASES = (
+    "recipe=one_cycle", "recipe.phases=[{epochs: 1, frozen: true, lr: 0.01, size: 24}, "
+    "{epochs: 2, frozen: false, lr: [1e-4, 1e-3], size: ${augment.size}}]",
+)  # fmt: skip
+"""Phases as those of experiment=best, with an interpolation inside a list."""
+
+Typed = Callable[..., tuple[int, str]]
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
+    pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended"),
+]
+
+
+@pytest.fixture
+def typed(tmp_path: Path, tiny_pets: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typed:
+    """Runs a command line in a folder with photographs; returns its exit code and what it said."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_pets, tmp_path / "photos")
+
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["train.py", *words])
+        capfd.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capfd.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+@pytest.fixture
+def finished(typed: Typed, tmp_path: Path) -> Path:
+    """A finished run of two epochs in outputs/run."""
+    code, said = typed(*TINY, "data.root=photos", "recipe.epochs=1", "hydra.run.dir=outputs/run")
+    assert code == 0, said
+    return tmp_path / "outputs" / "run"
+
+
+def weights(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    return content
+
+
+def same(ours: Path, theirs: Path) -> bool:
+    a, b = weights(ours), weights(theirs)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["task=evaluate", "ckpt_path=last"],
+        ["task=evaluate", "ckpt_path=last", "evaluate.part=train"],
+        ["task=predict", "ckpt_path=last", "source=photos"],
+        ["task=export", "ckpt_path=last", "export.onnx=false"],
+        ["task=inspect", "ckpt_path=last"],
+        ["task=find_lr", "ckpt_path=last", "+lr_finder.num_steps=30"],
+        ["task=fit", "ckpt_path=last"],
+    ],
+    ids=" ".join,
+)
+def test_every_task_on_the_last_run_with_nothing_else_typed(finished: Path, typed: Typed, words: list[str]) -> None:
+    before = snapshot(finished)
+    words = [word for word in words if not word.startswith("+")]
+    code, said = typed(*words)
+    assert code == 0, said
+    assert snapshot(finished) == before, "a later command changed the run"
+
+
+def test_check_looks_at_the_predictions_of_the_last_run(finished: Path, typed: Typed) -> None:
+    pytest.importorskip("imagehash")
+    assert typed("task=evaluate", "ckpt_path=last", "hydra.run.dir=measured")[0] == 0
+    code, said = typed("task=check", "check.predictions=measured")
+    assert code == 0, said
+    assert "3 labels, 8 to 8 images each" in said
+
+
+@pytest.fixture
+def straight(typed: Typed, tmp_path: Path) -> Path:
+    """A run of three epochs that was never stopped, with phases."""
+    assert typed(*TINY, *PHASES, "data.root=photos", "hydra.run.dir=straight")[0] == 0
+    return tmp_path / "straight"
+
+
+@pytest.mark.parametrize("how", ["same", "moved", "elsewhere", "photographs moved", "copied and resumed twice"])
+def test_a_run_that_was_cut_short_ends_as_if_it_had_not_been(
+    typed: Typed, tmp_path: Path, straight: Path, how: str
+) -> None:
+    first = PHASES[1].replace("epochs: 2", "epochs: 1")
+    # What a killed run leaves: the checkpoint of its second epoch, under the recipe of three.
+    command = [*TINY, PHASES[0], "data.root=photos", "hydra.run.dir=cut"]
+    assert typed(*command, first, "trainer.log_every_n_steps=1")[0] == 0
+    cut = tmp_path / "cut"
+    words = ["ckpt_path=cut", PHASES[1]]
+    if how == "moved":
+        cut = Path(shutil.move(cut, tmp_path / "another place"))
+        words = [f"ckpt_path={cut}", PHASES[1]]
+    elif how == "elsewhere":
+        cut = tmp_path / "new"
+        words = ["ckpt_path=cut/checkpoints/last.ckpt", "hydra.run.dir=new", PHASES[1]]
+    elif how == "photographs moved":
+        (tmp_path / "photos").rename(tmp_path / "elsewhere")
+        words.append("data.root=elsewhere")
+    elif how == "copied and resumed twice":
+        cut = Path(shutil.copytree(cut, tmp_path / "copy"))
+        words = ["ckpt_path=copy", PHASES[1]]
+        assert typed(*words)[0] == 0
+    code, said = typed(*words)
+    assert code == 0, said
+    # The last phase is cut in two cycles of one epoch, not one of two: the same for a run that was told so from the start.
+    assert (
+        typed(
+            *TINY,
+            *PHASES,
+            "data.root=" + words[-1].partition("=")[2] if how == "photographs moved" else "data.root=photos",
+            "hydra.run.dir=again",
+        )[0]
+        == 0
+    )  # noqa: E501
+    assert same(tmp_path / "again", straight)
+    metrics = json.loads((cut / "metrics.json").read_text())
+    assert {"train/loss", "train/loss_epoch", "valid/error_rate"} <= metrics.keys()
+
+
+def test_a_finished_run_stays_byte_for_byte_what_it_is(finished: Path, typed: Typed) -> None:
+    before = snapshot(finished)
+    code, said = typed("ckpt_path=outputs/run")
+    assert (code, "the run is finished" in said) == (0, True), said
+    assert snapshot(finished) == before
+
+
+def test_a_refused_second_run_changes_no_byte(finished: Path, typed: Typed) -> None:
+    before = snapshot(finished)
+    code, said = typed(*TINY, "data.root=photos", "seed=3", "hydra.run.dir=outputs/run")
+    assert code == 2
+    assert "hydra.run.dir=outputs/run holds a run: ckpt_path=outputs/run resumes it" in said
+    assert snapshot(finished) == before
+
+
+def test_a_run_that_was_interrupted_after_its_last_epoch_has_the_metrics_of_training(
+    finished: Path, typed: Typed
+) -> None:
+    whole = json.loads((finished / "metrics.json").read_text())
+    (finished / "metrics.json").unlink()
+    code, said = typed("ckpt_path=outputs/run", "optimized_metric=train/loss")
+    assert code == 0, said
+    again = json.loads((finished / "metrics.json").read_text())
+    assert {**again, "seconds": 0} == {**whole, "seconds": 0}
+
+
+@pytest.mark.parametrize("name", ["jörg's photos", "trailing\\", "a,b [c] {d}", "line\nbreak", "x" * 200])
+def test_photographs_and_run_folders_may_be_called_anything(typed: Typed, tmp_path: Path, name: str) -> None:
+    (tmp_path / "photos").rename(tmp_path / name)
+    code, said = typed(*TINY, f"data.root={name}", "recipe.epochs=1", f"hydra.run.dir=runs/{name}")
+    assert code == 0, said
+    code, said = typed(f"ckpt_path=runs/{name}", "recipe.epochs=2")
+    assert code == 0, said
+    code, said = typed("task=evaluate", f"ckpt_path=runs/{name}/checkpoints/last.ckpt")
+    assert code == 0, said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["+trainer.profiler=simple"], "Profiler Report"),
+        (["+trainer.fast_dev_run=true"], ""),
+        (["+trainer.overfit_batches=2"], ""),
+        (["callbacks.progress=null"], ""),
+        (["+callbacks.lr._target_=lightning.pytorch.callbacks.LearningRateMonitor"], ""),
+        (["+logger.second={_target_: lightning.pytorch.loggers.CSVLogger, save_dir: more}"], ""),
+        (["debug=fast"], ""),
+        (["debug=overfit"], ""),
+        (["debug=profile"], "Profiler Report"),
+    ],
+    ids=str,
+)
+def test_what_lightnings_users_expect_works(typed: Typed, tmp_path: Path, words: list[str], says: str) -> None:
+    code, said = typed(*TINY, "data.root=photos", "recipe.epochs=1", "hydra.run.dir=run", *words)
+    assert code == 0, said
+    assert says in said
+    if "second" in words[0]:
+        assert list((tmp_path / "more").rglob("metrics.csv"))
