@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "pets"
 FLOW = """
-errors allowed rules settings files machine runs schedule data augment model evaluation deploy callbacks build tasks
-sweep cli __main__
+errors allowed rules settings files console machine runs schedule data augment model evaluation deploy callbacks build
+tasks sweep cli __main__
 """
 """Files and folders of the package from left to right: a module imports from its left only."""
 WITHIN = {
@@ -27,7 +27,7 @@ WITHIN = {
     "figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve classes confusion reliability grids batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file snippets model_card",
-    "callbacks": "checkpoint_io step_seed sync_buffers mid_epoch finite_loss head_init one_cycle history progress "
+    "callbacks": "boards checkpoint_io step_seed sync_buffers mid_epoch finite_loss head_init one_cycle history progress "
     "dashboards lr_finder evaluation",
     "tasks": "find_lr inspect fit evaluate export predict check",
     "sweep": "record ranking jobs leaderboard",
@@ -38,6 +38,7 @@ TORCH_FREE = [
     "pets.rules",
     "pets.runs.resume",
     "pets.cli",
+    "pets.console",
     "pets.sweep.leaderboard",
     "pets.schedule.recipe",
     "pets.data.labels",

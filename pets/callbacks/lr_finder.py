@@ -17,8 +17,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_only, rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
-from tqdm import tqdm
 
+from pets import console
 from pets.callbacks.one_cycle import OneCycle, data_module_for
 from pets.data.batch import Batch
 from pets.evaluation.figures.lr_curve import lr_curve_figure
@@ -134,12 +134,13 @@ def lr_range_test(
     losses: list[float] = []
     with _random_states_kept(module.device), _images_of(trainer, phase):
         twin = _Twin(trainer, module, phase)
-        hidden = None if trainer.is_global_zero else True  # None: hidden where there is no terminal
-        for step in tqdm(range(num_steps), desc="LR finder", leave=False, disable=hidden):
-            lrs.append(learning_rate(step, num_steps, start_lr, end_lr))
-            losses.append(twin.step(lrs[-1]))
-            if has_diverged(smooth(losses)):
-                break
+        with console.progress("LR finder", num_steps, shown=None if trainer.is_global_zero else False) as bar:
+            for step in range(num_steps):
+                lrs.append(learning_rate(step, num_steps, start_lr, end_lr))
+                losses.append(twin.step(lrs[-1]))
+                bar.tell(completed=step + 1, note=f"learning rate {lrs[-1]:.1e}, loss {losses[-1]:.4f}")
+                if has_diverged(smooth(losses)):
+                    break
     return LRCurve(lrs, losses, num_steps, twin.images // len(losses))
 
 

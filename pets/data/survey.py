@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
+from pets import console
 from pets.data.images import open_image
 from pets.data.sources.folder import HEAD_BYTES, sniff
 
@@ -74,8 +74,8 @@ def survey(root: Path, files: Sequence[str], show_progress: bool = True) -> list
         ImportError: The package imagehash is not installed.
     """
     phash = _perceptual_hash()
-    bar = tqdm(files, desc="Looking at images", unit="image", disable=None if show_progress else True)
-    return [_look(root, file, phash) for file in bar]
+    with console.progress("looking at images", len(files), shown=None if show_progress else False) as bar:
+        return [_look(root, file, phash) for file in bar.over(files)]
 
 
 def _perceptual_hash() -> Callable[[Image.Image], int]:
