@@ -2,10 +2,13 @@
 
 import logging
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:  # rich is loaded when there is something to show
@@ -35,6 +38,24 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def path_text(path: str | Path) -> str:
+    """Return a path as a person would type it: relative if it is below the current folder."""
+    path = Path(path)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def wrapped(text: str, width: int) -> str:
+    """Break lines that are too long between words; a word that is too long stays whole, so that it can be copied."""
+    lines = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        pieces = textwrap.wrap(
+            line, width, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False
+        )
+        lines += pieces if len(line) > width else [line]
+    return "\n".join(lines)
 
 
 class Bar:
@@ -111,9 +132,15 @@ def progress(what: str, total: int | None = None, shown: bool | None = None) -> 
 
 
 class Handler(logging.StreamHandler[Any]):
-    """Writes plain lines, above the live display where there is one."""
+    """Writes plain lines; on a terminal broken between words, and above the live display where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        text = super().format(record)
+        return wrapped(text, shutil.get_terminal_size().columns) if is_terminal() else text
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
         muted = getattr(record, "muted", False) and is_terminal()
         # A data worker, forked while there was a display, has none.
         if not muted and (_display is None or _display.process != os.getpid()):

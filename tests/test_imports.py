@@ -27,8 +27,8 @@ WITHIN = {
     "figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve classes confusion reliability grids batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file snippets model_card",
-    "callbacks": "boards checkpoint_io step_seed sync_buffers mid_epoch finite_loss head_init one_cycle history progress "
-    "dashboards lr_finder evaluation",
+    "callbacks": "boards checkpoint_io step_seed sync_buffers mid_epoch finite_loss head_init one_cycle history "
+    "progress dashboards lr_finder evaluation",
     "tasks": "find_lr inspect fit evaluate export predict check",
     "sweep": "record ranking jobs leaderboard",
 }

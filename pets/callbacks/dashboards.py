@@ -1,24 +1,27 @@
-"""What TensorBoard shows besides curves: the first batch, the throughput, a card with the configuration."""
+"""What loggers show besides curves: the first batch, the throughput, a card with the configuration."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
+from lightning.pytorch.loggers import Logger
 
+from pets.callbacks.boards import PICTURES, boards, log_figure
+from pets.callbacks.one_cycle import OneCycle
 from pets.data.batch import Batch
 from pets.data.datamodule import ImageDataModule
-from pets.evaluation.figures.batches import before_and_after
+from pets.evaluation.figures.batches import before_and_after, show_batch
 from pets.rules import leaves
 
 HPARAM_GROUPS = ("seed", "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder")
 NOT_HPARAMS = ("_target_", "_partial_", "_convert_", "root")
+UNIMPORTANT = ("data.num_workers",)
+"""What never decides a result."""
+CHOICES = ("model", "recipe")
+"""Groups whose chosen file is a hyperparameter."""
 COPIES = ("data.batch_transform.", "data.seed", "model.loss.", "model.optimizer.")
 """Keys whose value stands elsewhere too."""
 COLUMNS = (
@@ -27,8 +30,6 @@ COLUMNS = (
     "model.head.dropout", "optimizer.weight_decay",
 )  # fmt: skip
 """What the HPARAMS table offers besides what was typed on the command line; a list of all keys would hide these."""
-SHOWN = 5
-"""Columns of hyperparameters that the HPARAMS table shows unasked."""
 HPARAM_METRICS = ("valid/error_rate", "valid/loss", "valid/accuracy", "valid/accuracy_macro", "train/loss_epoch")
 LAYOUT = {
     "1 learning": {
@@ -38,46 +39,60 @@ LAYOUT = {
     },
     "2 schedule and speed": {
         "learning rate of each layer group": ["Multiline", ["lr/early$", "lr/late$", "lr/head$"]],
-        "momentum": ["Multiline", ["momentum/head$"]],
+        "momentum": ["Multiline", ["momentum$"]],
         "images a second": ["Multiline", ["speed/images_per_second$"]],
     },
 }
 """The page CUSTOM SCALARS: what belongs together, in one chart; tags are regular expressions."""
 
 
-def writers(loggers: Iterable[Logger]) -> list[SummaryWriter]:
-    """Return the TensorBoard writers among the loggers; on other ranks than the first there is none."""
-    boards = (logger.experiment for logger in loggers if isinstance(logger, TensorBoardLogger))
-    return [board for board in boards if isinstance(board, SummaryWriter)]
+class RunCard(Callback):
+    """Say once, when training starts, what a run is: facts, configuration, charts, hyperparameters.
 
-
-def log_card(
-    loggers: Iterable[Logger], config: Mapping[str, Any], facts: Mapping[str, str], overrides: Sequence[str] = ()
-) -> None:
-    """Write what the run is: a card of facts, the configuration, the layout of charts, the run's one HPARAMS session.
-
-    The session names the metrics it will find among the scalars and writes none itself, so that no curve starts with a
-    made-up value.
+    The learning rate is the one that the run has, found by the LR finder or not.
 
     Args:
-        loggers: The trainer's loggers.
         config: The resolved configuration.
         facts: Lines of the card.
         overrides: What was typed, `key=value` each.
+        choices: The file chosen of each group of the configuration.
     """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        facts: Mapping[str, str],
+        overrides: Sequence[str] = (),
+        choices: Mapping[str, str] | None = None,
+    ) -> None:
+        self.config, self.facts, self.overrides, self.choices = config, facts, overrides, choices or {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the card."""
+        if trainer.is_global_zero:
+            one_cycle = next((one for one in trainer.callbacks if isinstance(one, OneCycle)), None)  # type: ignore[attr-defined]
+            self.write(trainer.loggers, one_cycle.recipe.base_lr if one_cycle else None)
+
+    def write(self, loggers: Iterable[Logger], base_lr: float | None = None) -> None:
+        """Write the card into some loggers, with a base learning rate if there is one."""
+        typed = typed_hyperparameters(self.overrides)
+        chosen = {group: self.choices[group] for group in CHOICES if group in self.choices}
+        found = {} if base_lr is None else {"recipe.base_lr": base_lr}
+        params = typed | chosen | hyperparameters(self.config) | found
+        columns = [name for name in dict.fromkeys((*typed, *chosen, *COLUMNS)) if name in params]
+        card = card_table(self.facts)
+        text = yaml.safe_dump(dict(self.config), sort_keys=False)
+        for board in boards(loggers):
+            board.text("run/1_card", card)
+            board.text("run/2_config", "\n".join(f"    {line}" for line in text.splitlines()))
+            board.charts(LAYOUT)
+            board.hyperparameters(params, columns, HPARAM_METRICS)
+
+
+def card_table(facts: Mapping[str, str]) -> str:
+    """Return facts as a table in Markdown, the first of them as its head."""
     rows = [f"| {name} | {fact} |" for name, fact in facts.items()]
-    card = "\n".join([*rows[:1], "|---|---|", *rows[1:]])
-    text = yaml.safe_dump(dict(config), sort_keys=False)
-    typed = typed_hyperparameters(overrides)
-    params = typed | hyperparameters(config)
-    for writer in writers(loggers):
-        writer.add_text("run/1_card", card, 0)
-        writer.add_text("run/2_config", "\n".join(f"    {line}" for line in text.splitlines()), 0)
-        writer.add_custom_scalars(LAYOUT)  # type: ignore[no-untyped-call]
-        experiment, *session = hparams(params, dict.fromkeys(HPARAM_METRICS, 0.0))  # type: ignore[no-untyped-call]
-        _choose_columns(experiment, list(typed))
-        for summary in (experiment, *session):
-            writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+    return "\n".join([*rows[:1], "|---|---|", *rows[1:]])
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, float | str]:
@@ -96,7 +111,8 @@ def typed_hyperparameters(overrides: Iterable[str]) -> dict[str, float | str]:
 
 
 def _is_hyperparameter(key: str) -> bool:
-    return key.split(".")[0] in HPARAM_GROUPS and not key.endswith(NOT_HPARAMS) and not key.startswith(COPIES)
+    known = key.split(".")[0] in HPARAM_GROUPS and key not in UNIMPORTANT
+    return known and not key.endswith(NOT_HPARAMS) and not key.startswith(COPIES)
 
 
 def _shown(key: str, value: float | str) -> float | str:
@@ -111,28 +127,16 @@ def _number_or_text(text: str) -> float | str:
         return text
 
 
-def _choose_columns(experiment: Summary, typed: Sequence[str]) -> None:
-    """Keep the columns that matter and mark the first of them, which TensorBoard then shows before the others."""
-    plugin_data = experiment.value[0].metadata.plugin_data
-    content = HParamsPluginData.FromString(plugin_data.content)
-    infos = {info.name: info for info in content.experiment.hparam_infos}
-    names = [name for name in dict.fromkeys((*typed, *COLUMNS)) if name in infos]
-    for name in names[: max(SHOWN, len(typed))]:
-        infos[name].differs = True
-    kept = [infos[name] for name in names]
-    del content.experiment.hparam_infos[:]
-    content.experiment.hparam_infos.extend(kept)
-    plugin_data.content = content.SerializeToString()
-
-
 class Dashboards(Callback):
     """Show the first training batch before and after augmentation, and the images trained on a second.
+
+    The batch as the network gets it lies in the run folder too, as show_batch.png.
 
     Args:
         images: How many images of the first batch are shown.
     """
 
-    def __init__(self, images: int = 8) -> None:
+    def __init__(self, images: int = 3) -> None:
         self.images = images
         self._seen = 0
         self._since = 0.0
@@ -163,5 +167,5 @@ class Dashboards(Callback):
     def _show_first_batch(self, trainer: Trainer) -> None:
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, ImageDataModule) and trainer.is_global_zero:
-            for writer in writers(trainer.loggers):
-                writer.add_figure("batch/presized_and_augmented", before_and_after(data, self.images), 0)
+            show_batch(data).savefig(Path(trainer.default_root_dir) / "show_batch.png")
+            log_figure(trainer.loggers, f"{PICTURES}/first_batch", before_and_after(data, self.images))

@@ -1,20 +1,25 @@
 """Evaluate under a Trainer: infer in all of its processes, write and show in the first one."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightning import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
 
-from pets.callbacks.dashboards import writers
+from pets.callbacks.boards import PICTURES, boards
 from pets.data.datamodule import ImageDataModule
 from pets.data.image_table import Part
 from pets.evaluation import artifacts
-from pets.evaluation.embedding import publish_embedding
+from pets.evaluation.embedding import embedding
 from pets.evaluation.evaluate import Evaluation, Options, evaluate, key_numbers
+from pets.evaluation.figures.classes import worst_classes
 from pets.model.classifier import Classifier
 
 log = logging.getLogger(__name__)
+
+PR_CURVES = 5
+"""Classes of lowest average precision whose curves the loggers get."""
 
 
 class EvaluateAtEnd(Callback):
@@ -67,9 +72,20 @@ def _leave(
 ) -> None:
     figures = artifacts.draw_figures(evaluation, model, data, options)
     artifacts.save(evaluation, figures, folder)
-    for writer in writers(trainer.loggers):
-        artifacts.publish(evaluation, figures, writer, trainer.global_step)
-        if options.embedding:
-            tag = f"{evaluation.part}_features"
-            publish_embedding(evaluation.predictions, model, data, writer, tag, trainer.global_step)
+    _publish(evaluation, figures | artifacts.draw_thumbnails(evaluation, model, data), trainer)
+    if options.embedding:
+        features = embedding(evaluation.predictions, model, data)
+        for board in boards(trainer.loggers):
+            board.embedding(f"{evaluation.part}_features", *features, trainer.global_step)
     log.info(artifacts.console(evaluation, folder))
+
+
+def _publish(evaluation: Evaluation, figures: Mapping[str, Figure], trainer: Trainer) -> None:
+    """Show the figures in the loggers, and the precision-recall curves of the worst classes."""
+    part, predictions, step = evaluation.part, evaluation.predictions, trainer.global_step
+    for board in boards(trainer.loggers):
+        for name, figure in figures.items():
+            board.figure(f"{PICTURES}/{part}/{name}", figure, step)
+        for index in worst_classes(predictions, PR_CURVES):
+            name = f"{part}/precision_recall/{predictions.classes[index]}"
+            board.pr_curve(name, predictions.targets == index, predictions.probabilities[:, index], step)

@@ -7,7 +7,7 @@ from lightning import Trainer
 from omegaconf import DictConfig
 
 from pets import build
-from pets.callbacks.dashboards import log_card
+from pets.callbacks.dashboards import RunCard
 from pets.callbacks.evaluation import EvaluateAtEnd
 from pets.data.datamodule import ImageDataModule
 from pets.model.checkpoint import read_checkpoint
@@ -35,7 +35,8 @@ def run(cfg: DictConfig) -> float:
             run_folder.start(cfg, data)
             if not in_place:
                 facts = run_folder.facts(cfg, data, trainer.precision)
-                log_card(trainer.loggers, run_folder.plain(cfg), facts, run_folder.typed())
+                card = RunCard(run_folder.plain(cfg), facts, run_folder.typed(), run_folder.choices())
+                trainer.callbacks.append(card)  # type: ignore[attr-defined]
         return _fit(cfg, trainer, model, data)
 
 
