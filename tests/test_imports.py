@@ -25,7 +25,7 @@ WITHIN = {
     "checkpoint classifier",
     "evaluation": "intervals predictions threshold interpretation calibration report suspects tta gradcam evaluate "
     "figures embedding artifacts walkthrough",
-    "evaluation/figures": "style lr_curve classes confusion reliability grids batches",
+    "evaluation/figures": "style lr_curve schedule sweep classes confusion reliability grids batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file snippets model_card",
     "callbacks": "boards checkpoint_io step_seed sync_buffers mid_epoch finite_loss head_init one_cycle history "
     "progress dashboards lr_finder evaluation",

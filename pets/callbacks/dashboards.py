@@ -14,6 +14,7 @@ from pets.callbacks.one_cycle import OneCycle
 from pets.data.batch import Batch
 from pets.data.datamodule import ImageDataModule
 from pets.evaluation.figures.batches import before_and_after, show_batch
+from pets.evaluation.figures.schedule import schedule_figure
 from pets.rules import leaves
 
 HPARAM_GROUPS = ("seed", "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder")
@@ -24,6 +25,8 @@ CHOICES = ("model", "recipe")
 """Groups whose chosen file is a hyperparameter."""
 COPIES = ("data.batch_transform.", "data.seed", "model.loss.", "model.optimizer.")
 """Keys whose value stands elsewhere too."""
+PADDING = 20
+"""Characters of room beside the names on the card."""
 COLUMNS = (
     "recipe.base_lr", "model.arch", "seed", "augment.size", "data.batch_size", "recipe.epochs", "recipe.freeze_epochs",
     "recipe.lr_mult", "augment.mix", "data.presize.size", "data.split.seed", "loss.label_smoothing",
@@ -80,7 +83,7 @@ class RunCard(Callback):
         found = {} if base_lr is None else {"recipe.base_lr": base_lr}
         params = typed | chosen | hyperparameters(self.config) | found
         columns = [name for name in dict.fromkeys((*typed, *chosen, *COLUMNS)) if name in params]
-        card = card_table(self.facts)
+        card = card_text(self.facts, self.overrides)
         text = yaml.safe_dump(dict(self.config), sort_keys=False)
         for board in boards(loggers):
             board.text("run/1_card", card)
@@ -89,10 +92,13 @@ class RunCard(Callback):
             board.hyperparameters(params, columns, HPARAM_METRICS)
 
 
-def card_table(facts: Mapping[str, str]) -> str:
-    """Return facts as a table in Markdown, the first of them as its head."""
-    rows = [f"| {name} | {fact} |" for name, fact in facts.items()]
-    return "\n".join([*rows[:1], "|---|---|", *rows[1:]])
+def card_text(facts: Mapping[str, str], overrides: Sequence[str]) -> str:
+    """Return in Markdown what was typed, an override a line, and below it a table of facts, the first as its head."""
+    command = "\n".join(["    python train.py", *(f"      {override}" for override in overrides)])
+    # TensorBoard lets a long cell squeeze the one beside it until its words break: the padding gives way before them.
+    facts = {name: fact for name, fact in facts.items() if name != "command"}
+    rows = [f"| {name}{'&nbsp;' * PADDING} | {fact} |" for name, fact in facts.items()]
+    return "\n".join([command, "", *rows[:1], "|---|---|", *rows[1:]])
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, float | str]:
@@ -164,8 +170,15 @@ class Dashboards(Callback):
         """Start the clock again."""
         self._seen, self._since = 0, time.perf_counter()
 
+    def _show_schedule(self, trainer: Trainer) -> None:
+        one_cycle = next((one for one in trainer.callbacks if isinstance(one, OneCycle)), None)  # type: ignore[attr-defined]
+        if one_cycle is not None:
+            figure = schedule_figure(one_cycle.recipe, one_cycle.steps_per_epoch(trainer), trainer.max_steps)
+            log_figure(trainer.loggers, f"{PICTURES}/schedule", figure)
+
     def _show_first_batch(self, trainer: Trainer) -> None:
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, ImageDataModule) and trainer.is_global_zero:
+            self._show_schedule(trainer)
             show_batch(data).savefig(Path(trainer.default_root_dir) / "show_batch.png")
             log_figure(trainer.loggers, f"{PICTURES}/first_batch", before_and_after(data, self.images))

@@ -93,7 +93,7 @@ class OneCycle(Callback):
             optimizer.state.clear()
         scalars = self._set_hyperparameters(optimizer, place)
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and self._steps_per_epoch(trainer) * self.recipe.epochs <= SHORT:
+        if every and self.steps_per_epoch(trainer) * self.recipe.epochs <= SHORT:
             every = 1
         if every and trainer.global_step % every == 0:
             for logger in trainer.loggers:
@@ -120,11 +120,12 @@ class OneCycle(Callback):
     def _position(self, trainer: Trainer, batch_idx: int) -> Position:
         # Counted from the epoch, not by trainer.global_step: the two differ after a resume with another batch size, and
         # the learning rate has to stay with the phase.
-        steps_per_epoch = self._steps_per_epoch(trainer)
+        steps_per_epoch = self.steps_per_epoch(trainer)
         step = trainer.current_epoch * steps_per_epoch + batch_idx // trainer.accumulate_grad_batches
         return position(step, steps_per_epoch, self.recipe, trainer.max_steps)
 
-    def _steps_per_epoch(self, trainer: Trainer) -> int:
+    def steps_per_epoch(self, trainer: Trainer) -> int:
+        """Return the optimizer steps of an epoch."""
         return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
     def _set_hyperparameters(self, optimizer: Optimizer, place: Position) -> dict[str, float]:

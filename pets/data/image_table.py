@@ -68,7 +68,7 @@ class ImageTable:
         try:
             return read(self.path(index))
         except (OSError, ValueError) as error:
-            raise SampleError(str(error)) from error
+            raise SampleError(f"{error}; data.on_error=skip leaves such images out, task=check lists them") from error
 
     def indices(self, part: Part) -> np.ndarray:
         """Return the indices of one part.

@@ -121,11 +121,6 @@ def typed() -> list[str]:
     return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
-def choices() -> dict[str, str]:
-    """Return the file chosen of each group of the configuration; none for a run that Hydra did not start."""
-    return dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}
-
-
 def finish(
     cfg: DictConfig, data: "ImageDataModule", metrics: Mapping[str, float], *, precision: str, seconds: float
 ) -> None:

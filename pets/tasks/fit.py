@@ -1,18 +1,26 @@
 """Train, and leave checkpoints, history.csv, metrics.json, the split, the evaluation and TensorBoard events."""
 
+import logging
 import time
 from contextlib import nullcontext
+from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning import Trainer
 from omegaconf import DictConfig
 
 from pets import build
 from pets.callbacks.dashboards import RunCard
 from pets.callbacks.evaluation import EvaluateAtEnd
+from pets.console import path_text
 from pets.data.datamodule import ImageDataModule
+from pets.data.survey import class_findings, class_warning
 from pets.model.checkpoint import read_checkpoint
 from pets.model.classifier import Classifier
 from pets.runs import run_folder
+
+log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> float:
@@ -25,6 +33,8 @@ def run(cfg: DictConfig) -> float:
         ValueError: `optimized_metric` is not among the metrics of the run.
     """
     data = build.data_module(cfg)
+    if warning := class_warning(class_findings(data.table)):
+        log.warning(f"warning: {warning}")
     model = build.classifier(cfg, data.vocab)
     # A damaged file is said in one line here, before anything is written.
     checkpoint = read_checkpoint(cfg.ckpt_path) if cfg.ckpt_path else None
@@ -35,9 +45,31 @@ def run(cfg: DictConfig) -> float:
             run_folder.start(cfg, data)
             if not in_place:
                 facts = run_folder.facts(cfg, data, trainer.precision)
-                card = RunCard(run_folder.plain(cfg), facts, run_folder.typed(), run_folder.choices())
+                card = RunCard(run_folder.plain(cfg), facts, run_folder.typed(), _choices())
                 trainer.callbacks.append(card)  # type: ignore[attr-defined]
         return _fit(cfg, trainer, model, data)
+
+
+def what_next(folder: Path) -> str:
+    """Return where a run lies and what to type next; in a sweep only the former, since another run may be the last."""
+    shown = path_text(folder)
+    told = f"run folder: {shown}"
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return told
+    run = "last" if folder.absolute().is_relative_to(Path("outputs").absolute()) else shown
+    return "\n".join(
+        [
+            told,
+            f"  tensorboard --logdir {shown}",
+            f"  python train.py task=evaluate ckpt_path={run}",
+            f"  python train.py task=predict ckpt_path={run} source=FILE",
+        ]
+    )
+
+
+def _choices() -> dict[str, str]:
+    """Return the file chosen of each group of the configuration; none for a run that Hydra did not start."""
+    return dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}
 
 
 def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataModule) -> float:
@@ -57,4 +89,5 @@ def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataMo
     if trainer.is_global_zero:
         seconds = time.perf_counter() - started
         run_folder.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
+        log.info(what_next(Path(cfg.run_dir)))
     return metrics[cfg.optimized_metric]
