@@ -97,9 +97,10 @@ def top_losses_figure(
 def overlay(pixels: NDArray[np.float64], heat: NDArray[np.float32]) -> NDArray[np.float64]:
     """Tint pixels (H, W, 3) in [0, 1] red by a heat map (H, W) in [0, 1]; where it is 0 they stay as they are.
 
-    The tint is multiplied, so that eyes and fur stay visible even where it is strongest.
+    Where it is 1 the image is still there, in shades of red.
     """
-    return np.asarray(pixels * (1 - heat[..., None] * (1 - np.array(RED))))
+    strength, red = heat[..., None], np.array(RED)
+    return np.asarray(pixels * (1 - strength) + (0.8 * pixels * red + 0.2 * red) * strength)
 
 
 def to_pixels(image: Tensor) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """The curve of an LR range test, with the suggestions marked."""
 
+import textwrap
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -10,6 +11,8 @@ from matplotlib.figure import Figure
 from pets.evaluation.figures.style import ACCENT, GRID, INK, MUTED, SERIES, styled
 from pets.schedule.lr_range import LRCurve, label
 
+TITLE_WIDTH = 54
+"""Characters in a line of the title."""
 NEIGHBOURS = 4
 """Steps on either side of a point that its mean takes in."""
 
@@ -26,7 +29,8 @@ def lr_curve_figure(curve: LRCurve) -> Figure:
     axes.set(xscale="log", xlabel="learning rate of the head", ylabel="training loss")
     axes.grid(axis="y", color=GRID)
     verdict = "" if curve.reliable else f"no reliable suggestion: {curve.doubt}"
-    axes.set_title("LR range test" + (f"\n{verdict}" if verdict else f", {curve.batch_size} images a step"))
+    told = [f"LR range test, {curve.batch_size} images a step"] if curve.reliable else ["LR range test"]
+    axes.set_title("\n".join([*told, *textwrap.wrap(verdict, TITLE_WIDTH)]))
     if curve.losses:
         line = centred_mean(curve.losses)
         axes.plot(curve.lrs, curve.losses, ".", color=MUTED, alpha=0.6, markersize=4, markeredgewidth=0, label="a step")
