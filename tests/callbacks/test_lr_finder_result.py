@@ -96,7 +96,7 @@ def test_the_run_folder_holds_curve_and_picture_and_nothing_else(
 def test_the_figure_is_in_tensorboard(fit_with: Any, tmp_path: Path) -> None:
     fit_with(LRFinder(), logger=TensorBoardLogger(tmp_path, name="", version="", default_hp_metric=False))
     events = EventAccumulator(str(tmp_path)).Reload()
-    assert "lr_finder/curve" in events.Tags()["images"]
+    assert "view/lr_finder" in events.Tags()["images"]
 
 
 def test_without_epochs_only_the_test_runs(make_net: Any, make_loader: Any, make_trainer: Any, tmp_path: Path) -> None:

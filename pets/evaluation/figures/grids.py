@@ -99,8 +99,9 @@ def overlay(pixels: NDArray[np.float64], heat: NDArray[np.float32]) -> NDArray[n
 
     Where it is 1 the image is still there, in shades of red.
     """
-    strength, red = heat[..., None], np.array(RED)
-    return np.asarray(pixels * (1 - strength) + (0.8 * pixels * red + 0.2 * red) * strength)
+    strength = heat[..., None]
+    shades = (0.3 + 0.7 * pixels.mean(axis=2, keepdims=True)) * np.array(RED)
+    return np.asarray(pixels * (1 - strength) + shades * strength)
 
 
 def to_pixels(image: Tensor) -> NDArray[np.float64]:
