@@ -44,8 +44,9 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the line; a resumed run starts where it stopped."""
         self._bar = console.open_bar(_place(trainer, pl_module), _total(trainer), self.is_enabled)
-        batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
-        self._bar.tell(completed=trainer.current_epoch * _batches_an_epoch(trainer) + batches.processed)
+        batches: Any = trainer.fit_loop.epoch_loop.batch_progress
+        done = 0 if batches.is_last_batch else batches.current.processed
+        self._bar.tell(completed=trainer.current_epoch * _batches_an_epoch(trainer) + done)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Name the epoch and the phase."""

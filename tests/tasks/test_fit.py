@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def events(run: tuple[Path, float]) -> EventAccumulator:
 def test_the_run_folder_is_complete(run: tuple[Path, float]) -> None:
     folder, metric = run
     assert {path.name for path in folder.iterdir()} >= {
-        "checkpoints", "config.yaml", "history.csv", "hparams.yaml", "metrics.json", "splits.json"
+        "checkpoints", "config.yaml", "history.csv", "hparams.yaml", "metrics.json", "show_batch.png", "splits.json"
     }  # fmt: skip
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -94,3 +95,37 @@ def test_a_third_part_is_tested(tiny_config: Compose) -> None:
 def test_a_metric_of_a_part_that_is_not_there_is_named(tiny_config: Compose) -> None:
     with pytest.raises(ValueError, match=r"optimized_metric='test/loss' is not among: .*valid/loss"):
         fit.run(tiny_config("optimized_metric=test/loss"))
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+def test_a_run_ends_by_saying_where_it_lies_and_what_to_type_next(
+    tiny_config: Compose, caplog: pytest.LogCaptureFixture, at_end: bool
+) -> None:
+    cfg = tiny_config(f"evaluate.at_end={at_end}")
+    with caplog.at_level("INFO"):
+        fit.run(cfg)
+    assert caplog.records[-1].message.splitlines() == [
+        f"run folder: {cfg.run_dir}",
+        f"  tensorboard --logdir {cfg.run_dir}",
+        f"  python train.py task=evaluate ckpt_path={cfg.run_dir}",
+        f"  python train.py task=predict ckpt_path={cfg.run_dir} source=FILE",
+    ]
+
+
+def test_the_last_run_below_outputs_is_called_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = fit.what_next(tmp_path / "outputs" / "today" / "fit")
+    assert "task=evaluate ckpt_path=last\n" in said
+    assert "--logdir outputs/today/fit\n" in said
+    assert max(map(len, said.splitlines())) <= 60
+
+
+def test_a_class_without_validation_images_is_a_warning_before_training(
+    tiny_config: Compose, tiny_pets: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = Path(shutil.copytree(tiny_pets, tmp_path / "photos"))
+    for file in root.glob("pug_[2-7].jpg"):
+        file.unlink()
+    fit.run(tiny_config(f"data.root={root}"))
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert any("'pug: 2'" in line and "data.split.method=stratified" in line for line in said)

@@ -84,9 +84,7 @@ def test_reliability_and_class_figures_hold_their_labels(make_from_counts) -> No
     made = make_from_counts(2 * MATRIX)
     curves = precision_recall_figure(made, k=1)
     legend = [text.get_text() for text in curves.legends[0].get_texts()]
-    assert legend == [f"{5 / 7 * 5 / 8 + 2 / 7 * 7 / 14:.2f}  a (14)"], (
-        "average precision by hand, worst class"
-    )
+    assert legend == [f"{5 / 7 * 5 / 8 + 2 / 7 * 7 / 14:.2f}  a (14)"], "average precision by hand, worst class"
     line = curves.axes[0].lines[0]
     np.testing.assert_allclose(line.get_xydata(), [[1, 7 / 14], [5 / 7, 5 / 8], [0, 5 / 8]], rtol=1e-6)
     for figure in (reliability, recall, curves):
