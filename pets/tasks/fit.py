@@ -2,13 +2,14 @@
 
 import logging
 import time
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning import Trainer
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from pets import build
 from pets.callbacks.dashboards import RunCard
@@ -45,7 +46,7 @@ def run(cfg: DictConfig) -> float:
             run_folder.start(cfg, data)
             if not in_place:
                 facts = run_folder.facts(cfg, data, trainer.precision)
-                card = RunCard(run_folder.plain(cfg), facts, run_folder.typed(), _choices())
+                card = RunCard(run_folder.plain(cfg), facts, varied_first(run_folder.typed(), _swept()), _choices())
                 trainer.callbacks.append(card)  # type: ignore[attr-defined]
         return _fit(cfg, trainer, model, data)
 
@@ -65,6 +66,22 @@ def what_next(folder: Path) -> str:
             f"  python train.py task=predict ckpt_path={run} source=FILE",
         ]
     )
+
+
+def varied_first(overrides: Sequence[str], swept: Collection[str]) -> list[str]:
+    """Return the overrides with those of swept keys before the others."""
+    return sorted(overrides, key=lambda override: override.lstrip("+").partition("=")[0] not in swept)
+
+
+def _swept() -> set[str]:
+    """Return the keys that a sweep varies, as far as Hydra's record of it tells; none outside a sweep."""
+    if not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN):
+        return set()
+    hydra = HydraConfig.get()
+    record = Path(hydra.sweep.dir) / "multirun.yaml"
+    typed = OmegaConf.load(record).hydra.overrides.task if record.is_file() else []
+    pairs = (override.lstrip("+").partition("=") for override in typed)
+    return {key for key, _, value in pairs if "," in value} | set(hydra.sweeper.get("params") or {})
 
 
 def _choices() -> dict[str, str]:

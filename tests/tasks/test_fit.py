@@ -129,3 +129,9 @@ def test_a_class_without_validation_images_is_a_warning_before_training(
     fit.run(tiny_config(f"data.root={root}"))
     said = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert any("'pug: 2'" in line and "data.split.method=stratified" in line for line in said)
+
+
+def test_what_a_sweep_varies_comes_before_what_all_its_runs_were_told() -> None:
+    typed = ["data=folder", "model=resnet18", "+seed=0", "recipe.epochs=2"]
+    assert fit.varied_first(typed, {"seed", "recipe.epochs"}) == ["+seed=0", "recipe.epochs=2", *typed[:2]]
+    assert fit.varied_first(typed, ()) == typed

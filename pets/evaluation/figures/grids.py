@@ -101,7 +101,7 @@ def overlay(pixels: NDArray[np.float64], heat: NDArray[np.float32]) -> NDArray[n
     """
     strength = heat[..., None]
     shades = (0.3 + 0.7 * pixels.mean(axis=2, keepdims=True)) * np.array(RED)
-    return np.asarray(pixels * (1 - strength) + shades * strength)
+    return np.asarray((pixels * (1 - strength) + shades * strength).clip(0, 1))
 
 
 def to_pixels(image: Tensor) -> NDArray[np.float64]:
