@@ -1,6 +1,7 @@
 """Train, and leave checkpoints, history.csv, metrics.json, the split, the evaluation and TensorBoard events."""
 
 import logging
+import re
 import time
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
@@ -22,6 +23,9 @@ from pets.model.classifier import Classifier
 from pets.runs import run_folder
 
 log = logging.getLogger(__name__)
+
+SWEPT = re.compile(r"^(choice|range|interval|glob|shuffle)\(|^[^\[{]*,")
+"""A value of Hydra's grammar that stands for several."""
 
 
 def run(cfg: DictConfig) -> float:
@@ -81,7 +85,7 @@ def _swept() -> set[str]:
     record = Path(hydra.sweep.dir) / "multirun.yaml"
     typed = OmegaConf.load(record).hydra.overrides.task if record.is_file() else []
     pairs = (override.lstrip("+").partition("=") for override in typed)
-    return {key for key, _, value in pairs if "," in value} | set(hydra.sweeper.get("params") or {})
+    return {key for key, _, value in pairs if SWEPT.search(value)} | set(hydra.sweeper.get("params") or {})
 
 
 def _choices() -> dict[str, str]:

@@ -135,3 +135,11 @@ def test_what_a_sweep_varies_comes_before_what_all_its_runs_were_told() -> None:
     typed = ["data=folder", "model=resnet18", "+seed=0", "recipe.epochs=2"]
     assert fit.varied_first(typed, {"seed", "recipe.epochs"}) == ["+seed=0", "recipe.epochs=2", *typed[:2]]
     assert fit.varied_first(typed, ()) == typed
+
+
+@pytest.mark.parametrize("value", ["resnet18,resnet34", "range(1,4)", "choice(1,2)", "0.1,0.2"])
+def test_a_value_of_a_sweep_is_told_from_a_list(value: str) -> None:
+    assert fit.SWEPT.search(value)
+    assert not fit.SWEPT.search("[1,2]")
+    assert not fit.SWEPT.search("[{epochs:1,frozen:true}]")
+    assert not fit.SWEPT.search("resnet18")
