@@ -35,7 +35,7 @@ def run(cfg: DictConfig) -> float | None:
     model = checkpoint.build(Classifier)
     _follow(checkpoint, cfg)
     data = build.data_module(cfg)
-    trainer = build.trainer(cfg, callbacks=[], enable_progress_bar=False)
+    trainer = build.trainer(cfg, callbacks=[])
     _launch(trainer, model, data)
     if trainer.is_global_zero:
         run_folder.start(cfg, data)

@@ -12,8 +12,7 @@ def run(cfg: DictConfig) -> None:
     data = build.data_module(cfg)
     model = build.classifier(cfg, data.vocab)
     settings = cfg.lr_finder or {"_target_": "pets.callbacks.lr_finder.LRFinder", "dirpath": cfg.run_dir}
-    finder = instantiate(settings, recipe=cfg.recipe)
-    trainer = build.trainer(cfg, max_epochs=0, callbacks=[finder], enable_progress_bar=False)  # the test has its own
+    trainer = build.trainer(cfg, max_epochs=0, callbacks=[instantiate(settings, recipe=cfg.recipe)])
     if trainer.is_global_zero:
         run_folder.start(cfg, data)
     trainer.fit(model, data)
