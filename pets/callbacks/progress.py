@@ -93,9 +93,10 @@ class Progress(ProgressBar):
         self._bar.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Take the line away; what a terminal echoes for Ctrl-C gets a line of its own."""
+        """Take the line away, and with it what a terminal echoes for Ctrl-C; without one that stays on its own line."""
+        echoed = isinstance(exception, KeyboardInterrupt) and self._bar.display is None
         self._bar.close()
-        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero and console.is_terminal():
+        if echoed and trainer.is_global_zero and console.is_terminal():
             print()
 
     def _note(self, trainer: Trainer) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from matplotlib.figure import Figure
@@ -73,6 +74,18 @@ def test_tensorboard_has_no_chart_of_the_epoch(tmp_path: Path) -> None:
     logger.finalize("success")
     assert read(tmp_path).Tags()["scalars"] == ["train/loss"]
     assert isinstance(logger, TensorBoardLogger)
+
+
+def test_tensorboard_has_curves_of_precision_and_recall_and_features(tmp_path: Path) -> None:
+    logger = TensorBoard(tmp_path, name="", version="")
+    (board,) = boards([logger])
+    board.pr_curve("valid/precision_recall/pug", np.array([True, False]), np.array([0.9, 0.2], np.float32), 3)
+    rows = [["file", "actual"], ["a.jpg", "pug"], ["b.jpg", "Birman"]]
+    board.embedding("valid_features", torch.rand(2, 4), rows, torch.rand(2, 3, 8, 8), 3)
+    logger.finalize("success")
+    assert "valid/precision_recall/pug" in read(tmp_path).Tags()["tensors"]
+    (metadata,) = tmp_path.rglob("metadata.tsv")
+    assert metadata.read_text().splitlines() == ["file\tactual", "a.jpg\tpug", "b.jpg\tBirman"]
 
 
 def run(tiny_config: Callable[..., DictConfig], folder: Path, *overrides: str) -> DictConfig:
