@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -64,12 +65,7 @@ def _mark(axes: Axes, curve: LRCurve, line: Sequence[float], top: float, drop: f
         axes.plot([lr, lr], [loss, height], color=colours[name], linewidth=0.9)
         fill = colours[name] if curve.reliable else "white"
         axes.plot(lr, loss, "o", color=colours[name], markerfacecolor=fill, markersize=7, zorder=3)
-        axes.annotate(
-            f"{label(name)}  {lr:.1e}",
-            (lr, height),
-            (5, 0),
-            textcoords="offset points",
-            va="center",
-            color=INK,
-            fontsize=8.5,
-        )
+        text = f"{label(name)}  {lr:.1e}"
+        how: Any = {"textcoords": "offset points", "va": "center", "color": INK, "fontsize": 8.5}
+        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        axes.annotate(text, (lr, height), (5, 0), bbox=behind, **how)
