@@ -10,6 +10,7 @@ import pytest
 from lightning import Callback, LightningModule, Trainer
 
 from pets.callbacks.progress import Progress
+from pets.console import open_bar
 
 
 @pytest.mark.parametrize(
@@ -77,3 +78,18 @@ def test_a_fit_that_fails_leaves_no_display(fit: Any, terminal_of: Any) -> None:
     terminal_of(60)
     with pytest.raises(ValueError, match="no"):
         fit(Fails())
+
+
+@pytest.mark.parametrize(("bar", "printed"), [("off", "\n"), ("on", "")])
+def test_what_follows_ctrl_c_stands_on_a_line_of_its_own(
+    bar: Any, printed: str, make_trainer: Any, make_net: Any, terminal_of: Any,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A terminal echoes ^C: the display takes it away with its own lines, else the line has to be ended."""
+    terminal_of(60)
+    monkeypatch.setattr("pets.callbacks.progress.console.is_terminal", lambda: True)
+    progress = Progress(bar)
+    if bar == "on":
+        progress._bar = open_bar("epoch 1 of 2, frozen", 3, shown=True)
+    progress.on_exception(make_trainer(), make_net(), KeyboardInterrupt())
+    assert capsys.readouterr().out == printed
