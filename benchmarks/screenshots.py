@@ -111,9 +111,9 @@ def main() -> None:
         take(page, arguments.out / "tensorboard_scalars.png", 840)
 
         page = open_page("images")
-        filter_tags(page, "presized|confusion$|top_losses")
+        filter_tags(page, "first_batch|confusion$|top_losses")
         filter_runs(page, arguments.run)
-        sees(page, "valid/top_losses")
+        sees(page, "view/valid/top_losses")
         take(page, arguments.out / "tensorboard_images.png", 690)
 
         page = open_page("hparams")

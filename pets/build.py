@@ -75,7 +75,7 @@ def _plugins(cfg: DictConfig) -> list[Any]:
 
 
 def _logger(node: DictConfig, resumed_step: int | None) -> Logger:
-    board = get_class(node._target_) is TensorBoardLogger and resumed_step is not None
+    board = issubclass(get_class(node._target_), TensorBoardLogger) and resumed_step is not None
     logger: Logger = instantiate(node, **({"purge_step": resumed_step} if board else {}))
     return logger
 

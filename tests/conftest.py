@@ -1,7 +1,9 @@
 """Fixtures shared by the tests: small sets of drawn images, real data where the environment names it."""
 
+import io
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from PIL import Image
+from rich.console import Console
+
+from pets import console
 
 torch.set_num_threads(1)
 
@@ -56,3 +61,26 @@ def tiny_config(tiny_pets: Path, tmp_path_factory: pytest.TempPathFactory) -> Ca
             return compose("config", overrides=[*tiny, *overrides])
 
     return compose_tiny
+
+
+@pytest.fixture
+def terminal_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Callable[[], list[str]]]]:
+    """A function of a width that puts the live display on a terminal; it returns a function of all lines shown on it.
+
+    Checks that no display stays behind.
+    """
+    bars = console._bars
+
+    def watch(width: int) -> Callable[[], list[str]]:
+        recorded = Console(width=width, file=io.StringIO(), record=True, force_terminal=True, legacy_windows=False)
+        monkeypatch.setattr(console, "_bars", lambda _=None: bars(recorded))
+        monkeypatch.setattr(console, "SECONDS", 0.0)
+
+        def lines() -> list[str]:
+            text = re.sub(r"\x1b\[[\d;]*m", "", recorded.file.getvalue())
+            return [line.rstrip() for line in re.split(r"\r|\n|\x1b\[[?\d]*[A-Za-z]", text) if line.strip()]
+
+        return lines
+
+    yield watch
+    assert console._display is None

@@ -39,9 +39,9 @@ def test_the_pages_show_runs_curves_figures_and_hparams(sweep: Path, tmp_path: P
         screenshots.sees(page, "loss of training and validation", "Matches (4)", "error rate", "Matches (2)")
 
         page = open_page("images")
-        screenshots.sees(page, "batch/presized_and_augmented", "lr_finder/curve")
+        screenshots.sees(page, "view/first_batch", "view/lr_finder")
         screenshots.filter_tags(page, "confusion")
-        screenshots.sees(page, "valid/confusion")
+        screenshots.sees(page, "view/valid/confusion")
 
         page = open_page("hparams")
         screenshots.sees(page, "recipe.base_lr", "0.0010000", "0.0030000", "valid/error_rate")

@@ -1,37 +1,41 @@
-"""What TensorBoard shows besides curves: the first batch, the throughput, a card with the configuration."""
+"""What loggers show besides curves: the first batch, the throughput, a card with the configuration."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
+from lightning.pytorch.loggers import Logger
 
+from pets.callbacks.boards import PICTURES, boards, log_figure
+from pets.callbacks.one_cycle import OneCycle
 from pets.data.batch import Batch
 from pets.data.datamodule import ImageDataModule
 from pets.escape import markdown, printable
-from pets.evaluation.figures.batches import before_and_after
-from pets.files import or_warn
+from pets.evaluation.figures.batches import before_and_after, show_batch
+from pets.evaluation.figures.schedule import schedule_figure
+from pets.files import or_warn, write_figure
 from pets.settings.config import leaves
 from pets.settings.metrics import CURVES
 
 HPARAM_GROUPS = ("seed", "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder")
 NOT_HPARAMS = ("_target_", "_partial_", "_convert_", "root")
+UNIMPORTANT = ("data.num_workers",)
+"""What never decides a result."""
+CHOICES = ("model", "recipe")
+"""Groups whose chosen file is a hyperparameter."""
 COPIES = ("data.batch_transform.", "data.seed", "model.loss.", "model.optimizer.")
 """Keys whose value stands elsewhere too."""
+PADDING = 20
+"""Characters of room beside the names on the card."""
 COLUMNS = (
     "recipe.base_lr", "model.arch", "seed", "augment.size", "data.batch_size", "recipe.epochs", "recipe.freeze_epochs",
     "recipe.lr_mult", "augment.mix", "data.presize.size", "data.split.seed", "loss.label_smoothing",
     "model.head.dropout", "optimizer.weight_decay",
 )  # fmt: skip
 """What the HPARAMS table offers besides what was typed on the command line; a list of all keys would hide these."""
-SHOWN = 5
-"""Columns of hyperparameters that the HPARAMS table shows unasked."""
 HPARAM_METRICS = sorted((tag for tag in CURVES if CURVES[tag].hparams), key=lambda tag: tag.startswith("train/"))
 """Metric columns of the HPARAMS table, validation first."""
 CHARTS = dict.fromkeys(metric.chart for metric in CURVES.values() if metric.chart)
@@ -41,46 +45,63 @@ LAYOUT = {
     },
     "2 schedule and speed": {
         "learning rate of each layer group": ["Multiline", ["lr/early$", "lr/late$", "lr/head$"]],
-        "momentum": ["Multiline", ["momentum/head$"]],
+        "momentum": ["Multiline", ["momentum$"]],
         "images a second": ["Multiline", ["speed/images_per_second$"]],
     },
 }
 """The page CUSTOM SCALARS: what belongs together, in one chart; tags are regular expressions."""
 
 
-def writers(loggers: Iterable[Logger]) -> list[SummaryWriter]:
-    """Return the TensorBoard writers among the loggers; on other ranks than the first there is none."""
-    boards = (logger.experiment for logger in loggers if isinstance(logger, TensorBoardLogger))
-    return [board for board in boards if isinstance(board, SummaryWriter)]
+class RunCard(Callback):
+    """Say once, when training starts, what a run is: facts, configuration, charts, hyperparameters.
 
-
-def log_card(
-    loggers: Iterable[Logger], config: Mapping[str, Any], facts: Mapping[str, str], overrides: Sequence[str] = ()
-) -> None:
-    """Write what the run is: a card of facts, the configuration, the layout of charts, the run's one HPARAMS session.
-
-    The session names the metrics it will find among the scalars and writes none itself, so that no curve starts with a
-    made-up value.
+    The learning rate is the one that the run has, found by the LR finder or not.
 
     Args:
-        loggers: The trainer's loggers.
         config: The resolved configuration.
         facts: Lines of the card.
         overrides: What was typed, `key=value` each.
+        choices: The file chosen of each group of the configuration.
     """
-    rows = [f"| {name} | {markdown(fact)} |" for name, fact in facts.items()]
-    card = "\n".join([*rows[:1], "|---|---|", *rows[1:]])
-    text = yaml.safe_dump(dict(config), sort_keys=False)
-    typed = typed_hyperparameters(overrides)
-    params = typed | hyperparameters(config)
-    for writer in writers(loggers):
-        writer.add_text("run/1_card", card, 0)
-        writer.add_text("run/2_config", "\n".join(f"    {printable(line)}" for line in text.splitlines()), 0)
-        writer.add_custom_scalars(LAYOUT)  # type: ignore[no-untyped-call]
-        experiment, *session = hparams(params, dict.fromkeys(HPARAM_METRICS, 0.0))  # type: ignore[no-untyped-call]
-        _choose_columns(experiment, list(typed))
-        for summary in (experiment, *session):
-            writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        facts: Mapping[str, str],
+        overrides: Sequence[str] = (),
+        choices: Mapping[str, str] | None = None,
+    ) -> None:
+        self.config, self.facts, self.overrides, self.choices = config, facts, overrides, choices or {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the card."""
+        if trainer.is_global_zero:
+            one_cycle = next((one for one in trainer.callbacks if isinstance(one, OneCycle)), None)  # type: ignore[attr-defined]
+            self.write(trainer.loggers, one_cycle.recipe.base_lr if one_cycle else None)
+
+    def write(self, loggers: Iterable[Logger], base_lr: float | None = None) -> None:
+        """Write the card into some loggers, with a base learning rate if there is one."""
+        typed = typed_hyperparameters(self.overrides)
+        chosen = {group: self.choices[group] for group in CHOICES if group in self.choices}
+        found = {} if base_lr is None else {"recipe.base_lr": base_lr}
+        params = typed | chosen | hyperparameters(self.config) | found
+        columns = [name for name in dict.fromkeys((*typed, *chosen, *COLUMNS)) if name in params]
+        card = card_text(self.facts, self.overrides)
+        text = yaml.safe_dump(dict(self.config), sort_keys=False)
+        for board in boards(loggers):
+            board.text("run/1_card", card)
+            board.text("run/2_config", "\n".join(f"    {printable(line)}" for line in text.splitlines()))
+            board.charts(LAYOUT)
+            board.hyperparameters(params, columns, HPARAM_METRICS)
+
+
+def card_text(facts: Mapping[str, str], overrides: Sequence[str]) -> str:
+    """Return in Markdown what was typed, an override a line, and below it a table of facts, the first as its head."""
+    command = "\n".join(["    python train.py", *(f"      {printable(override)}" for override in overrides)])
+    # TensorBoard lets a long cell squeeze the one beside it until its words break: the padding gives way before them.
+    facts = {name: fact for name, fact in facts.items() if name != "command"}
+    rows = [f"| {name}{'&nbsp;' * PADDING} | {markdown(fact)} |" for name, fact in facts.items()]
+    return "\n".join([command, "", *rows[:1], "|---|---|", *rows[1:]])
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, float | str]:
@@ -99,7 +120,8 @@ def typed_hyperparameters(overrides: Iterable[str]) -> dict[str, float | str]:
 
 
 def _is_hyperparameter(key: str) -> bool:
-    return key.split(".")[0] in HPARAM_GROUPS and not key.endswith(NOT_HPARAMS) and not key.startswith(COPIES)
+    known = key.split(".")[0] in HPARAM_GROUPS and key not in UNIMPORTANT
+    return known and not key.endswith(NOT_HPARAMS) and not key.startswith(COPIES)
 
 
 def _shown(key: str, value: float | str) -> float | str:
@@ -114,28 +136,16 @@ def _number_or_text(text: str) -> float | str:
         return text
 
 
-def _choose_columns(experiment: Summary, typed: Sequence[str]) -> None:
-    """Keep the columns that matter and mark the first of them, which TensorBoard then shows before the others."""
-    plugin_data = experiment.value[0].metadata.plugin_data
-    content = HParamsPluginData.FromString(plugin_data.content)
-    infos = {info.name: info for info in content.experiment.hparam_infos}
-    names = [name for name in dict.fromkeys((*typed, *COLUMNS)) if name in infos]
-    for name in names[: max(SHOWN, len(typed))]:
-        infos[name].differs = True
-    kept = [infos[name] for name in names]
-    del content.experiment.hparam_infos[:]
-    content.experiment.hparam_infos.extend(kept)
-    plugin_data.content = content.SerializeToString()
-
-
 class Dashboards(Callback):
     """Show the first training batch before and after augmentation, and the images trained on a second.
+
+    The batch as the network gets it lies in the run folder too, as show_batch.png.
 
     Args:
         images: How many images of the first batch are shown.
     """
 
-    def __init__(self, images: int = 8) -> None:
+    def __init__(self, images: int = 3) -> None:
         self.images = images
         self._seen = 0
         self._since = 0.0
@@ -163,9 +173,17 @@ class Dashboards(Callback):
         """Start the clock again."""
         self._seen, self._since = 0, time.perf_counter()
 
+    def _show_schedule(self, trainer: Trainer) -> None:
+        one_cycle = next((one for one in trainer.callbacks if isinstance(one, OneCycle)), None)  # type: ignore[attr-defined]
+        if one_cycle is not None:
+            figure = schedule_figure(one_cycle.recipe, one_cycle.steps_per_epoch(trainer), trainer.max_steps)
+            log_figure(trainer.loggers, f"{PICTURES}/schedule", figure)
+
     def _show_first_batch(self, trainer: Trainer) -> None:
         data = getattr(trainer, "datamodule", None)
         if isinstance(data, ImageDataModule) and trainer.is_global_zero:
-            for writer in writers(trainer.loggers):
-                with or_warn("batch/presized_and_augmented"):
-                    writer.add_figure("batch/presized_and_augmented", before_and_after(data, self.images), 0)
+            self._show_schedule(trainer)
+            with or_warn("show_batch.png"):
+                write_figure(Path(trainer.default_root_dir) / "show_batch.png", show_batch(data))
+            with or_warn(f"{PICTURES}/first_batch"):
+                log_figure(trainer.loggers, f"{PICTURES}/first_batch", before_and_after(data, self.images))

@@ -1,21 +1,26 @@
 """Evaluate under a Trainer: infer in all of its processes, write and show in the first one."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightning import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
 
-from pets.callbacks.dashboards import writers
+from pets.callbacks.boards import PICTURES, boards
 from pets.data.datamodule import ImageDataModule
 from pets.evaluation import artifacts
-from pets.evaluation.embedding import publish_embedding
+from pets.evaluation.embedding import embedding
 from pets.evaluation.evaluate import Evaluation, Options, evaluate, key_numbers
+from pets.evaluation.figures.classes import worst_classes
 from pets.files import or_warn
 from pets.model.classifier import Classifier
 from pets.settings.parts import Part
 
 log = logging.getLogger(__name__)
+
+PR_CURVES = 5
+"""Classes of lowest average precision whose curves the loggers get."""
 
 
 class EvaluateAtEnd(Callback):
@@ -70,11 +75,22 @@ def _leave(
     evaluation: Evaluation, trainer: Trainer, model: Classifier, data: ImageDataModule, options: Options, folder: Path
 ) -> None:
     figures = artifacts.save(evaluation, model, data, options, folder)
-    for writer in writers(trainer.loggers):
-        with or_warn(f"{evaluation.part} in TensorBoard"):
-            artifacts.publish(evaluation, figures, writer, trainer.global_step)
-        if options.embedding:
-            tag = f"{evaluation.part}_features"
-            with or_warn(f"{tag} in TensorBoard"):
-                publish_embedding(evaluation.predictions, model, data, writer, tag, trainer.global_step)
+    with or_warn(f"{evaluation.part}: the pictures in the loggers"):
+        _publish(evaluation, figures | artifacts.draw_thumbnails(evaluation, model, data), trainer)
+    if options.embedding:
+        with or_warn(f"{evaluation.part}: the features in the loggers"):
+            features = embedding(evaluation.predictions, model, data)
+            for board in boards(trainer.loggers):
+                board.embedding(f"{evaluation.part}_features", *features, trainer.global_step)
     log.info(artifacts.console(evaluation, folder))
+
+
+def _publish(evaluation: Evaluation, figures: Mapping[str, Figure], trainer: Trainer) -> None:
+    """Show the figures in the loggers, and the precision-recall curves of the worst classes."""
+    part, predictions, step = evaluation.part, evaluation.predictions, trainer.global_step
+    for board in boards(trainer.loggers):
+        for name, figure in figures.items():
+            board.figure(f"{PICTURES}/{part}/{name}", figure, step)
+        for index in worst_classes(predictions, PR_CURVES):
+            name = f"{part}/precision_recall/{predictions.classes[index]}"
+            board.pr_curve(name, predictions.targets == index, predictions.probabilities[:, index], step)

@@ -2,11 +2,13 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from pets.console import clock
 from pets.files import write_csv
 from pets.model.layer_groups import format_group_table, group_table
 from pets.settings.metrics import CURVES
@@ -19,17 +21,15 @@ COLUMNS = ("epoch", "phase", *(column for column, tag in METRICS.items() if CURV
 """The console's columns: fastai's, and the phase."""
 
 
-def clock(seconds: float) -> str:
-    """Return a duration as m:ss, or h:mm:ss from an hour on."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+WIDTHS = {"epoch": 5, "phase": 8, "time": 7}
+"""Characters of the console's columns other than `WIDTH`: together with two spaces between them they are 60."""
+WIDTH = 10
 
 
-def table_line(row: dict[str, Any]) -> str:
+def table_line(row: Mapping[str, Any]) -> str:
     """Return one aligned line of the console's table."""
-    cells = (f"{row[name]:.6f}" if isinstance(row[name], float) else str(row[name]) for name in COLUMNS)
-    return "  ".join(f"{cell:>{max(len(name), 10)}}" for name, cell in zip(COLUMNS, cells, strict=True))
+    cells = {name: f"{row[name]:.6f}" if isinstance(row[name], float) else str(row[name]) for name in COLUMNS}
+    return "  ".join(f"{cell:>{WIDTHS.get(name, WIDTH)}}" for name, cell in cells.items())
 
 
 class History(Callback):
@@ -64,7 +64,7 @@ class History(Callback):
             for optimizer in trainer.optimizers:
                 if all("name" in group for group in optimizer.param_groups):
                     log.info(f"\n{format_group_table(group_table(optimizer.param_groups))}\n")
-            log.info("  ".join(f"{name:>{max(len(name), 10)}}" for name in COLUMNS))
+            log.info(table_line({name: name for name in COLUMNS}))
             for row in self.rows:
                 log.info(table_line({**row, "time": clock(row["seconds"])}))
 
@@ -75,7 +75,7 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row; validation is over and its metrics are known."""
         logged = trainer.callback_metrics
-        row: dict[str, Any] = {"epoch": trainer.current_epoch, "phase": _phase(pl_module)}
+        row: dict[str, Any] = {"epoch": trainer.current_epoch, "phase": phase_of(pl_module)}
         row |= {column: float(logged[metric]) if metric in logged else None for column, metric in METRICS.items()}
         row |= {"step": trainer.global_step, "seconds": round(time.perf_counter() - self._started, 3)}
         row |= {f"lr_{group}": lr for group, lr in _learning_rates(trainer).items()}
@@ -90,7 +90,8 @@ class History(Callback):
         write_csv(self.path, columns, ([row.get(column) for column in columns] for row in self.rows))
 
 
-def _phase(pl_module: LightningModule) -> str:
+def phase_of(pl_module: LightningModule) -> str:
+    """Return what learns now: `frozen`, the head alone, or `unfrozen`, everything."""
     return "frozen" if getattr(pl_module, "frozen_groups", ()) else "unfrozen"
 
 

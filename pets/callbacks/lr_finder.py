@@ -12,18 +12,17 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_only, rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
-from tqdm import tqdm
 
-from pets import private_api
+from pets import console, private_api
+from pets.callbacks.boards import PICTURES, log_figure
 from pets.callbacks.one_cycle import OneCycle, data_module_for
 from pets.data.batch import Batch
 from pets.evaluation.figures.lr_curve import lr_curve_figure
 from pets.files import or_warn, write_figure, write_text
-from pets.schedule.lr_range import RULES, LRCurve, has_diverged, learning_rate, smooth
+from pets.schedule.lr_range import RULES, WHY, LRCurve, has_diverged, label, learning_rate, smooth
 from pets.schedule.recipe import Phase, Recipe
 
 _inform = rank_zero_only(logging.getLogger(__name__).info)
@@ -34,7 +33,7 @@ class LRFinder(Callback):
 
     The test trains a copy of the module with an optimizer, a loader and random numbers of its own, in the state of the
     recipe's first phase: same frozen groups, same size of images, same ratio between the groups' learning rates (the
-    head's is varied). It writes `lr_finder.json`, `lr_finder.png` and TensorBoard's figure "lr_finder/curve". A resumed
+    head's is varied). It writes `lr_finder.json` and `lr_finder.png`, which loggers show too. A resumed
     run skips it.
 
     Args:
@@ -88,32 +87,54 @@ class LRFinder(Callback):
             raise ValueError("LRFinder needs the OneCycle callback in the trainer, or a recipe of its own")
         phase = recipe.phases[0]
         self.curve = lr_range_test(trainer, pl_module, phase, self.start_lr, self.end_lr, self.num_steps)
-        _inform(f"LR finder: {self.curve.summary()}")
-        if trainer.is_global_zero:
-            self._write(trainer, self.curve)
+        picture = self._write(trainer, self.curve) if trainer.is_global_zero else None
+        self._tell(self.curve, recipe, picture)
         if self.mode == "apply" and one_cycle is not None:
             self._apply(self.curve, one_cycle)
 
-    def _write(self, trainer: Trainer, curve: LRCurve) -> None:
+    def _tell(self, curve: LRCurve, recipe: Recipe, picture: Path | None) -> None:
+        """Print one suggestion, why, and what to type; the others in grey."""
+        doubt, name = curve.doubt_about(self.suggestion), self.suggestion
+        if doubt:
+            _inform(f"LR finder: no reliable suggestion: {doubt}")
+        else:
+            base_lr = _base_lr(curve.suggestions[name], recipe)
+            _inform(f"LR finder: recipe.base_lr={base_lr:.2e}")
+            _inform(f"  {label(name)}: {WHY[name]}, at {curve.batch_size} images a step")
+        others = [f"{label(rule)} {lr:.2e}" for rule, lr in curve.suggestions.items() if doubt or rule != name]
+        if others:
+            _inform(f"  {'found' if doubt else 'others'}, for the head: {', '.join(others)}", extra=console.MUTED)
+        if picture:
+            _inform(f"  picture: {console.path_text(picture)}")
+
+    def _write(self, trainer: Trainer, curve: LRCurve) -> Path:
+        """Leave the curve as JSON and as a picture, whose path is returned."""
         folder = Path(self.dirpath or trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "lr_finder.json", curve.to_json() + "\n")
-        with or_warn(folder / "lr_finder.png"):
+        picture = folder / "lr_finder.png"
+        with or_warn(picture):
             figure = lr_curve_figure(curve)
-            write_figure(folder / "lr_finder.png", figure)
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_figure("lr_finder/curve", figure, close=False)
+            write_figure(picture, figure)
+            log_figure(trainer.loggers, f"{PICTURES}/lr_finder", figure)
+        return picture
 
     def _apply(self, curve: LRCurve, one_cycle: OneCycle) -> None:
         recipe = one_cycle.recipe
         if doubt := curve.doubt_about(self.suggestion):
             rank_zero_warn(f"lr_finder=apply has no effect, base_lr stays {recipe.base_lr:.2e}: {doubt}")
             return
-        # The head's rate in the first phase need not be the base: fine_tune(freeze_epochs=0) starts with half of it.
-        base_lr = curve.suggestions[self.suggestion] * (recipe.base_lr / recipe.phases[0].group_lrs()["head"])
+        base_lr = _base_lr(curve.suggestions[self.suggestion], recipe)
         one_cycle.set_base_lr(base_lr)
         _inform(f"LR finder: base_lr is {base_lr:.2e} now, it was {recipe.base_lr:.2e}")
+
+
+def _base_lr(head_lr: float, recipe: Recipe) -> float:
+    """Return the base learning rate with which the head peaks at a rate in the first phase.
+
+    The two need not be the same: fine_tune(freeze_epochs=0) starts with half the base.
+    """
+    return head_lr * (recipe.base_lr / recipe.phases[0].group_lrs()["head"])
 
 
 def lr_range_test(
@@ -136,12 +157,13 @@ def lr_range_test(
     losses: list[float] = []
     with _random_states_kept(module.device), _images_of(trainer, phase):
         twin = _Twin(trainer, module, phase)
-        hidden = None if trainer.is_global_zero else True  # None: hidden where there is no terminal
-        for step in tqdm(range(num_steps), desc="LR finder", leave=False, disable=hidden):
-            lrs.append(learning_rate(step, num_steps, start_lr, end_lr))
-            losses.append(twin.step(lrs[-1]))
-            if has_diverged(smooth(losses)):
-                break
+        with console.progress("LR finder", num_steps, shown=None if trainer.is_global_zero else False) as bar:
+            for step in range(num_steps):
+                lrs.append(learning_rate(step, num_steps, start_lr, end_lr))
+                losses.append(twin.step(lrs[-1]))
+                bar.tell(completed=step + 1, note=f"learning rate {lrs[-1]:.1e}, loss {losses[-1]:.4f}")
+                if has_diverged(smooth(losses)):
+                    break
     return LRCurve(lrs, losses, num_steps, twin.images // len(losses))
 
 

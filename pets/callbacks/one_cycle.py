@@ -14,6 +14,9 @@ from pets.schedule.one_cycle import Position, one_cycle_lr, one_cycle_momentum, 
 from pets.schedule.recipe import Phase, Recipe
 from pets.settings.parts import GROUPS
 
+SHORT = 1000
+"""Steps of a run up to which every one is a point of the schedule's curves, which smoothing would flatten otherwise."""
+
 
 def data_module_for(trainer: Trainer, phases: Iterable[Phase]) -> ImageDataModule | None:
     """Return the data module of a fit, whose `train_size` the phases set; None if there is none and no phase has one.
@@ -91,6 +94,8 @@ class OneCycle(Callback):
             optimizer.state.clear()
         scalars = self._set_hyperparameters(optimizer, place)
         every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and self.steps_per_epoch(trainer) * self.recipe.epochs <= SHORT:
+            every = 1
         if every and trainer.global_step % every == 0:
             for logger in trainer.loggers:
                 logger.log_metrics(scalars, step=trainer.global_step)
@@ -116,10 +121,13 @@ class OneCycle(Callback):
     def _position(self, trainer: Trainer, batch_idx: int) -> Position:
         # Counted from the epoch, not by trainer.global_step: the two differ after a resume with another batch size, and
         # the learning rate has to stay with the phase.
-        accumulate = trainer.accumulate_grad_batches
-        steps_per_epoch = math.ceil(trainer.num_training_batches / accumulate)
-        step = trainer.current_epoch * steps_per_epoch + batch_idx // accumulate
+        steps_per_epoch = self.steps_per_epoch(trainer)
+        step = trainer.current_epoch * steps_per_epoch + batch_idx // trainer.accumulate_grad_batches
         return position(step, steps_per_epoch, self.recipe, trainer.max_steps)
+
+    def steps_per_epoch(self, trainer: Trainer) -> int:
+        """Return the optimizer steps of an epoch."""
+        return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
     def _set_hyperparameters(self, optimizer: Optimizer, place: Position) -> dict[str, float]:
         phase = self.recipe.phases[place.phase]
@@ -133,8 +141,8 @@ class OneCycle(Callback):
                 group["betas"] = (momentum, group["betas"][1])
             elif "momentum" in group:
                 group["momentum"] = momentum
-            scalars |= {f"lr/{name}": lrs[name], f"momentum/{name}": momentum}
-        return scalars
+            scalars[f"lr/{name}"] = lrs[name]
+        return scalars | {"momentum": momentum}
 
     def _check(self, trainer: Trainer) -> None:
         epochs = self.recipe.epochs

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
+from pets import console
 from pets.data.images import open_image
 from pets.data.labels import Vocab
 from pets.data.sources.folder import ImageSource, examples
@@ -71,7 +71,7 @@ class ImageTable:
         try:
             return read(self.path(index))
         except (OSError, ValueError) as error:
-            raise SampleError(str(error)) from error
+            raise SampleError(f"{error}; data.on_error=skip leaves such images out, task=check lists them") from error
 
     def indices(self, part: Part) -> np.ndarray:
         """Return the indices of one part.
@@ -188,13 +188,13 @@ def find_undecodable(root: Path, files: Sequence[str], show_progress: bool = Tru
         ValueError: None can be decoded.
     """
     reasons = {}
-    # For tqdm, None means: disabled unless on a terminal.
-    for file in tqdm(files, desc="Checking images", unit="image", disable=None if show_progress else True):
-        path = root / file
-        try:
-            open_image(path)
-        except (OSError, ValueError) as error:
-            reasons[file] = str(error).removeprefix(f"{path}: ")
+    with console.progress("checking images", len(files), shown=None if show_progress else False) as bar:
+        for file in bar.over(files):
+            path = root / file
+            try:
+                open_image(path)
+            except (OSError, ValueError) as error:
+                reasons[file] = str(error).removeprefix(f"{path}: ")
     if len(reasons) == len(files):
         raise ValueError(
             f"data.on_error=skip leaves no image: none of {len(files):,} can be decoded: {examples(files)}"

@@ -15,7 +15,13 @@ import torchvision.io  # noqa: F401  (registers torch.ops.image)
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from pets.data.sources.folder import HEAD_BYTES, READS_HEIF, WITHOUT_HEIF, sniff
 from pets.files import open_regular
+
+if READS_HEIF:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
 
 T = TypeVar("T")
 
@@ -26,7 +32,7 @@ MAX_BYTES = 2**30
 """Larger files are refused before they are read: no image of `MAX_PIXELS` needs as much."""
 
 # No format that runs code or an external program (EPS, for one) can be reached through a renamed file.
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", *(("HEIF",) if READS_HEIF else ()))
 
 # EXIF orientation -> (transpose first?, dimensions to flip then); 1 and unknown values mean upright.
 _UPRIGHT: dict[int, tuple[bool, tuple[int, ...]]] = {
@@ -54,7 +60,7 @@ def open_image(source: str | Path | bytes) -> Tensor:
 
     EXIF orientation is applied, transparency is composited on white, 16-bit grey is scaled to 8 bits, other colour
     models are converted to RGB; of an animation the first frame is taken. JPEG goes through torchvision's decoder, the
-    other formats (PNG, GIF, BMP, WebP, TIFF) through Pillow.
+    other formats (PNG, GIF, BMP, WebP, TIFF, and HEIC with the package pillow-heif) through Pillow.
 
     Returns:
         uint8 (3, H, W), not necessarily contiguous.
@@ -83,6 +89,8 @@ def _decoded(source: str | Path | bytes, decode: Callable[[bytes], T]) -> T:
     try:
         return decode(data)
     except UnidentifiedImageError:
+        if sniff(data[:HEAD_BYTES]) == "heif" and not READS_HEIF:
+            raise ValueError(f"{name}: {WITHOUT_HEIF}") from None
         raise ValueError(f"{name}: not an image of a known format ({', '.join(_FORMATS)})") from None
     except Exception as error:  # a broken file makes the decoders raise nearly anything
         # torchvision puts the place in its own source before its message.

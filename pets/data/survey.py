@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
+from pets import console
+from pets.data.image_table import ImageTable
 from pets.data.images import open_image, read_bytes
-from pets.data.sources.folder import HEAD_BYTES, sniff
+from pets.data.sources.folder import HEAD_BYTES, examples, sniff
 
 SUFFIXES = {
     "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -20,9 +21,13 @@ SUFFIXES = {
     "bmp": (".bmp", ".dib"),
     "webp": (".webp",),
     "tiff": (".tif", ".tiff"),
+    "heif": (".heic", ".heif"),
 }
 """The suffixes that tell the truth about a content."""
 ORIENTATION = 0x0112
+FEW = 5
+"""A class of fewer images is too small to learn from and to measure on."""
+STRATIFIED = "data.split.method=stratified gives every part its share of each class"
 BLOCK = 1024
 """Rows of the matrix of distances held at once."""
 
@@ -33,7 +38,7 @@ class Facts:
 
     file: str
     format: str | None = None
-    """By content: jpeg, png, gif, bmp, webp, tiff."""
+    """By content: jpeg, png, gif, bmp, webp, tiff, heif."""
     width: int = 0
     height: int = 0
     mode: str = "RGB"
@@ -74,8 +79,8 @@ def survey(root: Path, files: Sequence[str], show_progress: bool = True) -> list
         ImportError: The package imagehash is not installed.
     """
     phash = _perceptual_hash()
-    bar = tqdm(files, desc="Looking at images", unit="image", disable=None if show_progress else True)
-    return [_look(root, file, phash) for file in bar]
+    with console.progress("looking at images", len(files), shown=None if show_progress else False) as bar:
+        return [_look(root, file, phash) for file in bar.over(files)]
 
 
 def _perceptual_hash() -> Callable[[Image.Image], int]:
@@ -124,6 +129,27 @@ def findings(facts: Iterable[Facts], min_side: int, max_side: int) -> list[Findi
         if max(fact.width, fact.height) > max_side:
             found.append(Finding("huge", fact.file, f"{fact.width} x {fact.height}"))
     return found
+
+
+def class_findings(table: ImageTable) -> list[Finding]:
+    """List the classes with few images, and those with none in a part that has images; the file of each is empty."""
+    names = list(table.vocab)
+    total = np.bincount(table.targets, minlength=len(names)).tolist()
+    found = [Finding("few images", "", f"{name}: {n}") for name, n in zip(names, total, strict=True) if n < FEW]
+    for part, indices in table.split._asdict().items():
+        present = set(table.targets[indices].tolist())
+        if present:
+            found += [Finding(f"none in {part}", "", name) for c, name in enumerate(names) if c not in present]
+    return found
+
+
+def class_warning(found: Sequence[Finding]) -> str | None:
+    """Return what `class_findings` found as one line that says what helps; None if it found nothing."""
+    kinds: dict[str, list[str]] = {}
+    for finding in found:
+        kinds.setdefault(finding.kind, []).append(finding.detail)
+    told = [f"{len(names)} with {kind} ({examples(names, n=2)})" for kind, names in kinds.items()]
+    return f"classes: {', '.join(told)}; {STRATIFIED}" if told else None
 
 
 def near_duplicates(hashes: np.ndarray, max_distance: int) -> list[Pair]:

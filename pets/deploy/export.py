@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
+from pets import console
 from pets.augment.batch import evaluate_images
 from pets.deploy.artifact import WEIGHTS, Artifact
 from pets.deploy.exportable import Exportable
@@ -59,13 +60,16 @@ def export(artifact: Artifact, folder: str | Path, card: str, *, onnx: bool) -> 
         safetensors.torch.save_file(tensors, part / WEIGHTS)
         write_text(part / CARD, card)
         shutil.copyfile(Path(__file__).with_name(SCRIPT), part / SCRIPT)
-        program = export_program(artifact)
-        torch.export.save(program, part / PROGRAM)
-        runners = {PROGRAM: _program_runner(part / PROGRAM)}
-        if onnx:
-            write_onnx(program, artifact, part / ONNX)
-            runners[ONNX] = _onnx_runner(part / ONNX)
-        differences = {name: _difference(artifact, runner, name) for name, runner in runners.items()}
+        with console.progress("exporting", total=4 if onnx else 2) as bar:
+            program = export_program(artifact)
+            torch.export.save(program, part / PROGRAM)
+            runners = {PROGRAM: _program_runner(part / PROGRAM)}
+            bar.advance()
+            if onnx:
+                write_onnx(program, artifact, part / ONNX)
+                runners[ONNX] = _onnx_runner(part / ONNX)
+                bar.advance()
+            differences = {name: _difference(artifact, runner, name) for name, runner in bar.over(runners.items())}
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -1,15 +1,15 @@
-"""What an evaluation leaves behind: tables and pictures in a folder, the same pictures in TensorBoard, a few lines."""
+"""What an evaluation leaves behind: tables and pictures in a folder, a few lines on the console."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
-from torch.utils.tensorboard import SummaryWriter
 
+from pets.console import path_text
 from pets.evaluation.evaluate import Evaluation, Options
 from pets.evaluation.figures.classes import precision_recall_figure, recall_figure, worst_classes
 from pets.evaluation.figures.confusion import confusion_figure
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from pets.data.datamodule import ImageDataModule
     from pets.model.classifier import Classifier
 
-PR_CURVES = 5
-"""Classes of lowest average precision whose curves TensorBoard gets."""
+THUMBNAILS = 3
+"""Top losses in the small picture for loggers, whose captions can be read at the size of a thumbnail."""
+SHOWN = 5
+"""Confusions on the console."""
 
 
 def save(
@@ -59,62 +61,73 @@ def save(
         "most_confused.csv": lambda path: write_csv(path, Confusion._fields, most_confused(matrix, classes)),
         "most_confused_pairs.csv": lambda path: write_csv(path, ConfusedPair._fields, pairs),
     }
-    figures: dict[str, Callable[[], Figure]] = {
+    figures: dict[str, Callable[[], Figure | None]] = {
         "confusion": lambda: confusion_figure(matrix, classes, clustered=options.cluster),
         "confusion_normalised": lambda: confusion_figure(matrix, classes, normalise=True, clustered=options.cluster),
-        "top_losses": lambda: _draw_top_losses(predictions, classifier, data, options.top_losses),
+        "top_losses": lambda: _draw_top_losses(predictions, classifier, data, options.top_losses, columns=3),
         "reliability": lambda: reliability_figure(bins),
         "recall": lambda: recall_figure(evaluation.report),
-        "precision_recall": lambda: precision_recall_figure(predictions),
+        "precision_recall": lambda: precision_recall_figure(predictions) if worst_classes(predictions, 1) else None,
     }
     for file, write in tables.items():
         with or_warn(folder / file):
             write(folder / file)
     for name, draw in figures.items():
         with or_warn(folder / f"{name}.png"):
-            write_figure(folder / f"{name}.png", figure := draw())
-            written[name] = figure
+            if figure := draw():
+                write_figure(folder / f"{name}.png", figure)
+                written[name] = figure
     return written
 
 
-def _draw_top_losses(predictions: Predictions, classifier: Classifier, data: ImageDataModule, k: int) -> Figure:
-    rows = top_losses(predictions, k)
+def draw_thumbnails(evaluation: Evaluation, classifier: Classifier, data: ImageDataModule) -> dict[str, Figure]:
+    """Return smaller versions of figures whose captions would be too small in a logger, by name."""
+    figure = _draw_top_losses(evaluation.predictions, classifier, data, THUMBNAILS, columns=1)
+    return {"top_losses": figure} if figure else {}
+
+
+def _draw_top_losses(
+    predictions: Predictions, classifier: Classifier, data: ImageDataModule, k: int, columns: int
+) -> Figure | None:
+    """Return the figure of the costliest mistakes; None where everything is right."""
+    rows = top_losses(predictions, k, mistakes=True)
+    if not len(rows):
+        return None
     files = predictions.files[rows].tolist()
     images = evaluation_images(data.table.root, files, data.presize, data.batch_transform.size)
     device = next(classifier.parameters()).device
-    return top_losses_figure(predictions, rows, images, gradcam(classifier, images.to(device)))
+    heats = gradcam(classifier, images.to(device))
+    return top_losses_figure(predictions, rows, images, heats, columns)
 
 
-def publish(evaluation: Evaluation, figures: Mapping[str, Figure], writer: SummaryWriter, step: int) -> None:
-    """Show the figures and the precision-recall curves of the worst classes in TensorBoard."""
-    part, predictions = evaluation.part, evaluation.predictions
-    for name, figure in figures.items():
-        writer.add_figure(f"{part}/{name}", figure, step, close=False)
-    for index in worst_classes(predictions, PR_CURVES):
-        tag = f"{part}/precision_recall/{predictions.classes[index]}"
-        writer.add_pr_curve(tag, predictions.targets == index, predictions.probabilities[:, index], step)
-
-
-def console(evaluation: Evaluation, folder: Path, k: int = 5) -> str:
-    """Return the lines for the console: the error with its interval, the k most confused pairs, where the rest is."""
+def console(evaluation: Evaluation, folder: Path) -> str:
+    """Return the lines for the console: the error with its interval, what is confused again and again, the folder."""
     whole, predictions = evaluation.report, evaluation.predictions
     low, high = whole["error_rate_interval"]
-    top5 = f"top-5 accuracy {whole['top5_accuracy']:.1%}, " if "top5_accuracy" in whole else ""
     lines = [
-        f"{evaluation.part}: {whole['wrong']} of {whole['n']:,} images wrong, error {whole['error_rate']:.1%} "
-        f"(95% interval {low:.1%} to {high:.1%}), {top5}"
-        f"calibration error {whole['calibration']['ece']:.3f}"
+        f"{evaluation.part}: {whole['wrong']:,} of {whole['n']:,} images wrong",
+        f"  error {whole['error_rate']:.1%}, 95% interval {low:.1%} to {high:.1%}",
+        f"  calibration error {whole['calibration']['ece']:.3f}",
     ]
+    if "top5_accuracy" in whole:
+        lines.append(f"  top-5 accuracy {whole['top5_accuracy']:.1%}")
     if "tta" in whole:
         lines.append(_tta_line(evaluation))
     if "threshold" in whole:
         lines.append(_threshold_line(evaluation))
-    pairs = most_confused_pairs(confusion_matrix(predictions), predictions.classes)[:k]
-    if pairs:
-        width = max(len(pair.first) for pair in pairs)
-        lines.append("  most confused pairs")
-        lines += [f"  {pair.n:>4}  {pair.first:<{width}}  {pair.second}" for pair in pairs]
-    return "\n".join([*lines, f"  pictures and tables: {folder}"])
+    return "\n".join([*lines, *_confusion_lines(predictions), f"  pictures and tables: {path_text(folder)}"])
+
+
+def _confusion_lines(predictions: Predictions) -> list[str]:
+    """Return what was taken for what at least twice; single mistakes are left to the file."""
+    confusions = most_confused(confusion_matrix(predictions), predictions.classes, min_val=2)
+    if not confusions:
+        return []
+    shown = confusions[:SHOWN]
+    rest = f", {len(confusions) - SHOWN} more in most_confused.csv" if len(confusions) > SHOWN else ""
+    width = max(len(confusion.actual) for confusion in shown)
+    lines = [f"    {one.n:>3} x  {one.actual:<{width}}  taken for  {one.predicted}" for one in shown]
+    return [f"  most confused{rest}:", *lines]
 
 
 def _tta_line(evaluation: Evaluation) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from torch.nn.functional import interpolate
-from torch.utils.tensorboard import SummaryWriter
 
 from pets.escape import printable
 from pets.evaluation.predictions import Predictions, evaluating, evaluation_images
@@ -19,10 +19,15 @@ MOST, CHUNK, THUMBNAIL = 1000, 32, 48
 """Images shown at most, images a forward pass, side of a thumbnail in pixels."""
 
 
-def publish_embedding(
-    predictions: Predictions, classifier: Classifier, data: ImageDataModule, writer: SummaryWriter, tag: str, step: int
-) -> None:
-    """Write the pooled last feature map of the first images, each with its file, actual and predicted class."""
+def embedding(
+    predictions: Predictions, classifier: Classifier, data: ImageDataModule
+) -> tuple[Tensor, list[list[str]], Tensor]:
+    """Return what a projector shows of the first images.
+
+    Returns:
+        Their pooled last feature map, float32 (n, d); a header and n rows of file, actual and predicted class;
+        thumbnails, float32 (n, 3, THUMBNAIL, THUMBNAIL) in [0, 1].
+    """
     files = predictions.files[:MOST].tolist()
     device = next(classifier.parameters()).device
     features, thumbnails = [], []
@@ -34,11 +39,5 @@ def publish_embedding(
             thumbnails.append(interpolate(images, size=(THUMBNAIL, THUMBNAIL), mode="bilinear", antialias=True))
     names = predictions.classes
     rows = zip(files, predictions.targets.tolist(), predictions.predicted.tolist(), strict=False)
-    writer.add_embedding(
-        torch.cat(features),
-        metadata=[[printable(file), names[actual], names[predicted]] for file, actual, predicted in rows],
-        metadata_header=["file", "actual", "predicted"],
-        label_img=torch.cat(thumbnails),
-        global_step=step,
-        tag=tag,
-    )
+    table = [["file", "actual", "predicted"], *([printable(file), names[a], names[p]] for file, a, p in rows)]
+    return torch.cat(features), table, torch.cat(thumbnails)

@@ -110,12 +110,13 @@ def _join(left: list[int], right: list[int], links: NDArray[np.float64]) -> list
     return a + b
 
 
-def top_losses(predictions: Predictions, k: int) -> NDArray[np.int64]:
+def top_losses(predictions: Predictions, k: int, mistakes: bool = False) -> NDArray[np.int64]:
     """Return int64 (min(k, n),) rows of the predictions, largest loss first, ties in their order.
 
-    Source: fastai's Interpretation.top_losses.
+    With `mistakes` only rows whose class is wrong. Source: fastai's Interpretation.top_losses.
     """
-    return np.argsort(-predictions.losses, kind="stable")[:k]
+    order = np.argsort(-predictions.losses, kind="stable")
+    return order[~predictions.correct[order]][:k] if mistakes else order[:k]
 
 
 def suspects(predictions: Predictions, confidence: float) -> list[Suspect]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
@@ -16,8 +16,8 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from pets import console
 from pets.augment.batch import evaluate_images
 from pets.data.batch import Batch
 from pets.data.images import open_image
@@ -207,8 +207,9 @@ def infer(
         )
     device = next(classifier.parameters()).device
     with evaluating(classifier), torch.no_grad():
-        batches = tqdm(loader, desc="predict", leave=False, disable=None)
-        chunks = [_infer_batch(classifier, Batch(*(t.to(device) for t in batch)), transform) for batch in batches]
+        total, shown = len(loader) if isinstance(loader, Sized) else None, None if _is_first() else False
+        with console.progress("predicting", total, shown) as bar:
+            chunks = [_infer_batch(classifier, Batch(*(t.to(device) for t in b)), transform) for b in bar.over(loader)]
     columns = gather([torch.cat(column).cpu() for column in zip(*chunks, strict=True)])
     indices, targets, probabilities, losses = (column.numpy() for column in columns)
     # A repeated index is the same image seen by two processes that each read the whole part.
@@ -235,6 +236,10 @@ def _infer_batch(classifier: Classifier, batch: Batch, transform: Callable[[Batc
     targets = batch.targets[kept]
     losses = classifier.loss(logits, targets, reduction="none")
     return batch.indices[kept], targets, classifier.loss.probabilities(logits), losses
+
+
+def _is_first() -> bool:
+    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
 
 
 def gather(columns: list[Tensor]) -> list[Tensor]:

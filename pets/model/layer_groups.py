@@ -97,7 +97,7 @@ def set_trainable(network: Layered, frozen: Collection[str], *, keep_norms: bool
 
 
 class GroupRow(NamedTuple):
-    """One parameter group: its name, its number of parameters, how many of them are trainable, its learning rate."""
+    """One layer group: its name, its number of parameters, how many of them are trainable, its learning rate."""
 
     group: str
     parameters: int
@@ -106,16 +106,21 @@ class GroupRow(NamedTuple):
 
 
 def group_table(groups: Iterable[Mapping[str, Any]]) -> list[GroupRow]:
-    """Count the parameters of `optimizer.param_groups`, or of `param_groups(...)`, which has no rates yet."""
-    return [
-        GroupRow(
-            group=group["name"],
-            parameters=sum(parameter.numel() for parameter in group["params"]),
-            trainable=sum(parameter.numel() for parameter in group["params"] if parameter.requires_grad),
-            lr=group.get("lr"),
+    """Count the parameters of `optimizer.param_groups`, or of `param_groups(...)`, which has no rates yet.
+
+    Parameters with and without decay are one row: they learn at the same rate.
+    """
+    rows: dict[str, GroupRow] = {}
+    for group in groups:
+        layer = group["name"].split("/")[0]
+        before = rows.get(layer, GroupRow(layer, 0, 0, None))
+        rows[layer] = GroupRow(
+            layer,
+            before.parameters + sum(parameter.numel() for parameter in group["params"]),
+            before.trainable + sum(parameter.numel() for parameter in group["params"] if parameter.requires_grad),
+            group.get("lr"),
         )
-        for group in groups
-    ]
+    return list(rows.values())
 
 
 def format_group_table(rows: Iterable[GroupRow]) -> str:

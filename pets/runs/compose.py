@@ -15,7 +15,7 @@ from pets.errors import UserError
 from pets.runs.overrides import key, parse, quoted
 from pets.settings.config import config_dir, known_keys, no_such_key
 
-OPTIONAL = ("experiment", "sweep")
+OPTIONAL = ("experiment", "debug", "sweep")
 """Groups whose missing file Hydra passes over without a word."""
 
 

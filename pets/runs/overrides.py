@@ -1,7 +1,7 @@
 """Overrides of a command line, `key=value`, in Hydra's grammar and as a shell's user types them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,11 +9,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from pets.errors import UserError
 from pets.settings.config import ALIASES
 from pets.settings.declare import BY_PREFIX, BY_TARGET, fields, key_of, shown
+
+SWEPT = re.compile(r"^(choice|range|interval|glob|shuffle)\(|^[^\[{]*,")
+"""A value of Hydra's grammar that stands for several."""
 
 
 def _mentions_path(annotation: Any) -> bool:
@@ -124,3 +128,24 @@ def typed() -> list[str]:
     # Read as text: an interpolation in an override would be resolved by reading the list.
     overrides: Any = OmegaConf.to_container(HydraConfig.get().overrides)
     return list(overrides["task"])
+
+
+def varied_first(overrides: Sequence[str], swept: Collection[str]) -> list[str]:
+    """Return the overrides with those of swept keys before the others."""
+    return sorted(overrides, key=lambda override: override.lstrip("+").partition("=")[0] not in swept)
+
+
+def swept() -> set[str]:
+    """Return the keys that a sweep varies, as far as Hydra's record of it tells; none outside a sweep."""
+    if not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN):
+        return set()
+    hydra = HydraConfig.get()
+    record = Path(hydra.sweep.dir) / "multirun.yaml"
+    typed = OmegaConf.load(record).hydra.overrides.task if record.is_file() else []
+    pairs = (override.lstrip("+").partition("=") for override in typed)
+    return {key for key, _, value in pairs if SWEPT.search(value)} | set(hydra.sweeper.get("params") or {})
+
+
+def choices() -> dict[str, str]:
+    """Return the file chosen of each group of the configuration; none for a run that Hydra did not start."""
+    return dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}

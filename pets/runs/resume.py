@@ -29,7 +29,7 @@ FIXED = ("seed", "model", "loss", "optimizer._target_", "data.split", "data.labe
 """Keys that say what is trained on what: with another value it is another run."""
 FREE = ("model.weights", "model.compile", "data.split.from")
 """Keys among these without effect on what a resumed run computes."""
-NOT_TAKEN = ("ckpt_path", "source", "task", "run_dir", "sweep", "hydra")
+NOT_TAKEN = ("ckpt_path", "source", "task", "run_dir", "sweep", "debug", "hydra")
 """Keys that belong to one command, not to the run."""
 MAX_BYTES = 2**20
 """Of a file in `.hydra`."""

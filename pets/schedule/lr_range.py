@@ -88,6 +88,20 @@ RULES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
+WHY = {
+    "valley": "half-way down the longest fall of the loss",
+    "slide": "the last rate before the slope of the loss changes",
+    "steep": "where the loss falls fastest",
+    "minimum": "a tenth of the rate of the lowest loss",
+}
+"""What each rule looks for."""
+
+
+def label(rule: str) -> str:
+    """Return the name of a rule for people, who would look for `minimum` at the lowest loss."""
+    return "minimum / 10" if rule == "minimum" else rule
+
+
 def trim(values: Sequence[float], num_steps: int) -> np.ndarray:
     """Return the part that the rules look at: without the first tenth of the test and the last 5 points."""
     return np.asarray(values[num_steps // 10 : -5], dtype=np.float64)
@@ -158,10 +172,3 @@ class LRCurve:
     def to_json(self) -> str:
         """Return the curve as a JSON object."""
         return json.dumps(asdict(self), indent=2, allow_nan=False)
-
-    def summary(self) -> str:
-        """Return the result in one line."""
-        found = ", ".join(f"{name} {lr:.2e}" for name, lr in self.suggestions.items())
-        if self.reliable:
-            return f"{found} ({self.batch_size} images a step)"
-        return f"no reliable suggestion: {self.doubt}" + (f" ({found})" if found else "")

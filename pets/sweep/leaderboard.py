@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from pets import machine
+from pets.evaluation.intervals import Interval
 from pets.files import write_text
 from pets.sweep import ranking
 from pets.sweep.jobs import jobs_at_once
-from pets.sweep.record import read_jobs
+from pets.sweep.record import Job, read_jobs
 
 log = logging.getLogger("pets")
 
@@ -52,8 +54,27 @@ class Leaderboard(Callback):
         write_text(folder / "leaderboard.csv", ranking.as_csv(jobs))
         write_text(folder / "leaderboard.md", f"# Leaderboard\n\n{text}")
         print(f"\n{text}\n{folder / 'leaderboard.md'}")
+        if picture := draw(jobs, folder):
+            print(picture)
         if any(job.error is not None for job in jobs):
             sys.exit(1)
+
+
+def draw(jobs: Sequence[Job], folder: Path) -> Path | None:
+    """Draw the error of the jobs that have one against what varied, as sweep.png; return its path."""
+    measured = [job for job in jobs if job.error_rate is not None]
+    keys = [key for key in ranking.varied(jobs) if key not in ranking.SEEDS] or ranking.varied(jobs)
+    if not measured or not keys:
+        return None
+    from pets.evaluation.figures.sweep import sweep_figure  # matplotlib is not needed to start a sweep
+
+    errors: dict[str, list[Interval]] = {}
+    for job in measured:
+        said = ranking.settings(job)
+        setting = ", ".join(ranking.short(said.get(key, "as is")) for key in keys)
+        errors.setdefault(setting, []).extend([job.error_rate] if job.error_rate else [])
+    sweep_figure(errors, ", ".join(keys), measured[0].metric.split("/")[0]).savefig(folder / "sweep.png")
+    return folder / "sweep.png"
 
 
 def crowded(n_cores: int, n_jobs: int, num_workers: int | None) -> str | None:

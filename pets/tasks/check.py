@@ -16,7 +16,7 @@ from pets import build
 from pets.data.datamodule import ImageDataModule
 from pets.data.images import open_image
 from pets.data.sources.folder import Listing, examples
-from pets.data.survey import Facts, Finding, findings, near_duplicates, survey
+from pets.data.survey import STRATIFIED, Facts, Finding, class_findings, findings, near_duplicates, survey
 from pets.evaluation.figures.grids import image_grid
 from pets.evaluation.interpretation import Suspect, suspects
 from pets.evaluation.predictions import Predictions
@@ -94,7 +94,7 @@ def _labels(cfg: DictConfig, files: Sequence[str]) -> tuple[dict[str, str], list
     names = data.table.files
     parts = {str(names[i]): part for part, indices in data.splits._asdict().items() for i in indices}
     used = Counter(data.vocab[target] for target in data.table.targets.tolist())
-    return parts, [], dict(used.most_common())
+    return parts, class_findings(data.table), dict(used.most_common())
 
 
 def _duplicates(facts: Sequence[Facts], parts: dict[str, str], max_distance: int) -> list[Duplicate]:
@@ -158,7 +158,10 @@ def _tell(
         log.info(f"{len(sizes)} labels, {min(sizes)} to {max(sizes)} images each")
     for kind, count in Counter(finding.kind for finding in found).most_common():
         example = next(finding for finding in found if finding.kind == kind)
-        log.info(f"{count:>6} {kind:<14} such as {example.file}: {example.detail}")
+        where = f"{example.file}: " if example.file else ""
+        log.info(f"{count:>6} {kind:<14} such as {where}{example.detail}")
+    if any(kind == "few images" or kind.startswith("none in") for kind, *_ in found):
+        log.info(f"       {STRATIFIED}")
     across = sum(double.across for double in doubles)
     log.info(f"{len(doubles):>6} near-duplicates, {across} of them across parts of the split")
     if doubted:

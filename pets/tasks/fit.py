@@ -3,23 +3,28 @@
 import json
 import logging
 import time
+from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning import Trainer
 from omegaconf import DictConfig
 
 from pets import build, records
-from pets.callbacks.dashboards import log_card
+from pets.callbacks.dashboards import RunCard
 from pets.callbacks.evaluation import EvaluateAtEnd
 from pets.callbacks.history import History
 from pets.callbacks.stop import adopt, listening
 from pets.callbacks.training_state import check_fits
+from pets.console import path_text
 from pets.data.datamodule import ImageDataModule
+from pets.data.survey import class_findings, class_warning
 from pets.errors import UserError
 from pets.files import read_text, refuse_links
 from pets.model.checkpoint import Checkpoint, read_checkpoint
 from pets.model.classifier import Classifier
 from pets.runs.output import naming
-from pets.runs.overrides import typed
+from pets.runs.overrides import choices, swept, typed, varied_first
 from pets.runs.run_folder import RunFolder
 from pets.settings.metrics import check_measured
 from pets.signals import Signals
@@ -49,6 +54,8 @@ def _run(cfg: DictConfig, signals: Signals) -> float:
         log.info("the run is finished: %s", folder.path)
         return _optimized(cfg, metrics)
     data = build.data_module(cfg)
+    if warning := class_warning(class_findings(data.table)):
+        log.warning(f"warning: {warning}")
     check_measured(
         cfg.optimized_metric, n_classes=len(data.vocab), tested=len(data.splits.test) > 0, at_end=cfg.evaluate.at_end
     )
@@ -63,7 +70,8 @@ def _run(cfg: DictConfig, signals: Signals) -> float:
         records.start(cfg, data)
         if not in_place:
             facts = records.facts(cfg, data, trainer.precision)
-            log_card(trainer.loggers, records.plain(cfg), facts, typed())
+            card = RunCard(records.plain(cfg), facts, varied_first(typed(), swept()), choices())
+            trainer.callbacks.append(card)  # type: ignore[attr-defined]
     return _fit(cfg, trainer, model, data)
 
 
@@ -80,6 +88,23 @@ def _optimized(cfg: DictConfig, metrics: dict[str, float]) -> float:
         known = sorted(name for name in metrics if "/" in name)
         raise UserError(f"optimized_metric={cfg.optimized_metric!r} is not among: {', '.join(known)}")
     return metrics[cfg.optimized_metric]
+
+
+def what_next(folder: Path) -> str:
+    """Return where a run lies and what to type next; in a sweep only the former, since another run may be the last."""
+    shown = path_text(folder)
+    told = f"run folder: {shown}"
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return told
+    run = "last" if folder.absolute().is_relative_to(Path("outputs").absolute()) else shown
+    return "\n".join(
+        [
+            told,
+            f"  tensorboard --logdir {shown}",
+            f"  python train.py task=evaluate ckpt_path={run}",
+            f"  python train.py task=predict ckpt_path={run} source=FILE",
+        ]
+    )
 
 
 def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataModule) -> float:
@@ -115,3 +140,4 @@ def _finish(
     if trainer.is_global_zero:
         seconds = time.perf_counter() - started
         records.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
+        log.info(what_next(Path(cfg.run_dir)))

@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from pets import build, records
-from pets.callbacks.dashboards import writers
+from pets.callbacks.boards import PICTURES, log_figure
 from pets.evaluation.figures.batches import augmentations, show_batch
 from pets.evaluation.walkthrough import summary
 
@@ -25,7 +25,6 @@ def run(cfg: DictConfig) -> None:
         path = Path(cfg.run_dir) / f"{name}.png"
         figure.savefig(path)
         log.info(f"{name}\n    {path}")
-        for writer in writers(trainer.loggers):
-            writer.add_figure(f"inspect/{name}", figure, close=False)
+        log_figure(trainer.loggers, f"{PICTURES}/{name}", figure)
     for logger in trainer.loggers:
         logger.finalize("success")

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
-from tqdm import tqdm
 
-from pets import records
+from pets import console, records
 from pets.deploy.input_files import InputFiles, list_input_files
 from pets.deploy.prediction_file import writing
 from pets.deploy.predictor import Prediction, Predictor
@@ -101,10 +100,8 @@ def predict(predictor: Predictor, source: InputFiles, path: Path) -> Tally:
     """Predict every image of a source and write the rows to a .csv or .jsonl file."""
     tally = Tally()
     results = predictor.stream(source.root / file for file in source.files)
-    # For tqdm, None means: disabled unless on a terminal.
-    bar = tqdm(results, desc="predict", total=len(source.files), unit="image", leave=False, disable=None)
-    with writing(path, predictor) as write:
-        for file, result in zip(source.files, bar, strict=True):
+    with writing(path, predictor) as write, console.progress("predicting", len(source.files)) as bar:
+        for file, result in zip(source.files, bar.over(results), strict=True):
             row = str(result).removeprefix(f"{source.root / file}: ") if isinstance(result, Exception) else result
             write(file, row)
             tally.add(file, row)

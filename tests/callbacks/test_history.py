@@ -65,7 +65,8 @@ def test_one_row_an_epoch_and_a_resumed_run_goes_on_below(tmp_path: Path, caplog
 
 def test_the_line_stands_below_its_heading() -> None:
     row = {"epoch": 3, "phase": "unfrozen", "train_loss": 1.5, "valid_loss": 0.25, "error_rate": 0.125, "time": "0:07"}
-    assert table_line(row) == "         3    unfrozen    1.500000    0.250000    0.125000        0:07"
+    assert table_line(row) == "    3  unfrozen    1.500000    0.250000    0.125000     0:07"
+    assert len(table_line(row)) == 60
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (600, "10:00"), (3725, "1:02:05")])

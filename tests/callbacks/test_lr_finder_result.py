@@ -1,4 +1,5 @@
 import json
+import logging
 import runpy
 import subprocess
 import sys
@@ -97,7 +98,7 @@ def test_the_run_folder_holds_curve_and_picture_and_nothing_else(
 def test_the_figure_is_in_tensorboard(fit_with: Any, tmp_path: Path) -> None:
     fit_with(LRFinder(), logger=TensorBoardLogger(tmp_path, name="", version="", default_hp_metric=False))
     events = EventAccumulator(str(tmp_path)).Reload()
-    assert "lr_finder/curve" in events.Tags()["images"]
+    assert "view/lr_finder" in events.Tags()["images"]
 
 
 def test_without_epochs_only_the_test_runs(make_net: Any, make_loader: Any, make_trainer: Any, tmp_path: Path) -> None:
@@ -174,3 +175,38 @@ def in_two_processes(folder: Path) -> None:
 
 if __name__ == "__main__":
     in_two_processes(Path(sys.argv[1]))
+
+
+def said(fit_with: Any, caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What the finder logs of a run."""
+    with caplog.at_level(logging.INFO, "pets.callbacks.lr_finder"):
+        fit_with(LRFinder(), fine_tune(epochs=1, freeze_epochs=0, base_lr=0.01))
+    return [record for record in caplog.records if record.name == "pets.callbacks.lr_finder"]
+
+
+def test_one_suggestion_is_named_with_what_to_type_and_why_the_others_in_grey(
+    fit_with: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    good_curve: LRCurve,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr("pets.callbacks.lr_finder.lr_range_test", lambda *_: good_curve)
+    first, why, others, picture = said(fit_with, caplog)
+    # Without a frozen phase the head peaks at half the base learning rate.
+    assert first.message == f"LR finder: recipe.base_lr={2 * good_curve.suggestions['valley']:.2e}"
+    assert why.message == "  valley: half-way down the longest fall of the loss, at 8 images a step"
+    assert [name.split()[0] for name in others.message.split(": ")[1].split(", ")] == ["slide", "steep", "minimum"]
+    assert "minimum / 10" in others.message
+    assert [getattr(record, "muted", False) for record in (first, why, others, picture)] == [False, False, True, False]
+    assert picture.message == f"  picture: {tmp_path / 'lr_finder.png'}"
+
+
+def test_without_a_reliable_suggestion_there_is_nothing_to_type(
+    fit_with: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    flat = LRCurve([1e-7 * 1.2**step for step in range(40)], [1.0] * 40, 100, 8)
+    monkeypatch.setattr("pets.callbacks.lr_finder.lr_range_test", lambda *_: flat)
+    first, found, _ = said(fit_with, caplog)
+    assert first.message.startswith("LR finder: no reliable suggestion: the loss hardly falls")
+    assert found.message.startswith("  found, for the head: valley ")

@@ -224,14 +224,18 @@ def test_sgd_gets_its_momentum(make_net: Any, make_loader: Any, make_trainer: An
     assert steps.lrs() == expected_lrs(RECIPE, 16, 4)
 
 
-def test_rates_and_momenta_are_logged_every_few_steps(fit: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("short", "every"), [(15, 5), (16, 1)])
+def test_rates_and_momenta_are_logged_every_few_steps_and_at_each_of_a_short_run(
+    fit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: int, every: int
+) -> None:
+    monkeypatch.setattr("pets.callbacks.one_cycle.SHORT", short)
     fit(RECIPE, logger=CSVLogger(tmp_path, name="", version=""), log_every_n_steps=5)
     header, *rows = [line.split(",") for line in (tmp_path / "metrics.csv").read_text().splitlines()]
     logged = [dict(zip(header, row, strict=True)) for row in rows]
     logged = [row for row in logged if row["lr/head"]]
-    assert [int(row["step"]) for row in logged] == [0, 5, 10, 15]
-    assert [float(row["lr/head"]) for row in logged] == pytest.approx(expected_lrs(RECIPE, 16, 4)[::5])
-    assert float(logged[0]["momentum/early"]) == 0.95
+    assert [int(row["step"]) for row in logged] == list(range(0, 16, every))
+    assert [float(row["lr/head"]) for row in logged] == pytest.approx(expected_lrs(RECIPE, 16, 4)[::every])
+    assert float(logged[0]["momentum"]) == 0.95
 
 
 def test_a_found_base_lr_is_kept_in_checkpoints_as_a_plain_number() -> None:

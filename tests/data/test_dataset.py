@@ -100,7 +100,8 @@ def test_an_image_that_cannot_be_loaded_is_named_and_not_replaced(
     with pytest.raises(SampleError) as caught:
         list(loader)
     reason = "cannot be decoded: Image is incomplete or truncated" if damage == "cut" else "no such file"
-    assert str(caught.value) == f"{tmp_path / 'pug_2.jpg'}: {reason}"
+    way_out = "data.on_error=skip leaves such images out, task=check lists them"
+    assert str(caught.value) == f"{tmp_path / 'pug_2.jpg'}: {reason}; {way_out}"
     assert isinstance(caught.value, ValueError)
 
 

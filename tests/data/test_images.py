@@ -189,3 +189,20 @@ def test_a_header_is_refused_as_its_image_is(tmp_path: Path) -> None:
         with pytest.raises(whole.type) as header:
             image_shape(source)
         assert str(header.value) == str(whole.value)
+
+
+def test_heic_is_read_upright() -> None:
+    pytest.importorskip("pillow_heif", reason='pip install "pets[heic]"')
+    ramp = Image.fromarray(np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1))).convert("RGB")
+    data = encoded(ramp, "HEIF", exif=exif(6).tobytes(), quality=90)
+    pixels = open_image(data)
+    assert tuple(pixels.shape) == (3, *image_shape(data)) == (3, 64, 48)
+    column = pixels[0, :, 24].int()
+    assert column[0] < 20 < 230 < column[-1], "turned a quarter clockwise: what was left is on top"
+
+
+def test_heic_without_the_package_says_what_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pets.data.images.READS_HEIF", False)
+    monkeypatch.setattr("pets.data.images._FORMATS", ("JPEG", "PNG"))
+    with pytest.raises(ValueError, match=r'HEIC is read with the package pillow-heif: pip install "pets\[heic\]"'):
+        open_image(b"\x00\x00\x00\x1cftypheic" + bytes(40))

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from pets.data.survey import Facts, Pair, findings, near_duplicates, survey
+from pets.data.image_table import ImageTable
+from pets.data.labels import Vocab
+from pets.data.splits import Split
+from pets.data.survey import Facts, Pair, class_findings, class_warning, findings, near_duplicates, survey
 
 
 def drawing(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
@@ -87,3 +90,34 @@ def test_pairs_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unreadable_files_have_no_hash() -> None:
     assert Facts("x.jpg", error="the file is empty").phash is None
+
+
+def table_of(train: str, valid: str, test: str = "") -> ImageTable:
+    """A table of images without files, each a letter that is its class."""
+    vocab, letters = Vocab(["a", "b", "c"]), train + valid + test
+    parts, start = [], 0
+    for part in (train, valid, test):
+        parts.append(np.arange(start, start := start + len(part)))
+    files = np.array([f"{number}.jpg" for number in range(len(letters))])
+    return ImageTable(Path(), files, np.array(vocab.encode(list(letters))), vocab, Split(*parts))
+
+
+def test_classes_with_few_images_or_none_in_a_part_are_told_with_what_helps() -> None:
+    found = class_findings(table_of("aaaaaabbbc", "aaab"))
+    assert [(finding.kind, finding.detail) for finding in found] == [
+        ("few images", "b: 4"), ("few images", "c: 1"), ("none in valid", "c"),
+    ]  # fmt: skip
+    assert class_warning(found) == (
+        "classes: 2 with few images ('b: 4', 'c: 1'), 1 with none in valid ('c'); "
+        "data.split.method=stratified gives every part its share of each class"
+    )
+
+
+def test_five_images_in_every_part_that_there_is_are_enough() -> None:
+    found = class_findings(table_of("aaaabbbbcccc", "abc"))
+    assert found == []
+    assert class_warning(found) is None
+
+
+def test_a_class_that_only_the_test_part_lacks_is_told() -> None:
+    assert [finding.kind for finding in class_findings(table_of("aaaabbbbcccc", "abc", "ab"))] == ["none in test"]

@@ -97,6 +97,12 @@ def test_cluster_order_is_a_permutation(matrix: np.ndarray) -> None:
     assert sorted(cluster_order(matrix).tolist()) == list(range(len(matrix)))
 
 
+def test_the_costliest_mistakes_are_mistakes(make_predictions) -> None:
+    made = make_predictions([[0.4, 0.35, 0.25], [0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.1, 0.5, 0.4]], [0, 1, 1, 2])
+    assert top_losses(made, 3).tolist() == [1, 0, 3]
+    assert top_losses(made, 3, mistakes=True).tolist() == [1, 3]
+
+
 def test_top_losses_are_largest_first_and_stable(make_predictions) -> None:
     made = make_predictions([[0.5, 0.5], [0.1, 0.9], [0.5, 0.5], [0.9, 0.1]], [0, 0, 1, 0])
     assert top_losses(made, 3).tolist() == [1, 0, 2]

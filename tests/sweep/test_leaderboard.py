@@ -1,11 +1,14 @@
 """What Hydra's callback does before a sweep and when its jobs have ended."""
 
+import json
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 
-from pets.sweep.leaderboard import Leaderboard, crowded, missing
+from pets.evaluation.intervals import wilson
+from pets.sweep.leaderboard import Leaderboard, crowded, draw, missing
 from pets.sweep.record import Job, write_job
 
 
@@ -30,6 +33,27 @@ def test_files_are_written_and_the_console_shows_the_table(tmp_path: Path, capsy
     assert text.index("0.8000") < text.index("0.7000")
     assert (tmp_path / "leaderboard.csv").read_text().splitlines()[1].startswith("1,1,0.8,")
     assert text.removeprefix("# Leaderboard\n\n") in capsys.readouterr().out
+
+
+def test_a_sweep_has_a_picture_of_error_against_what_varied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, rate in {"0": 0.25, "1": 0.5}.items():
+        put(tmp_path, name, 1 - rate)
+        (tmp_path / name / "metrics.json").write_text(json.dumps({"valid/error_rate": rate, "n": {"valid": 40}}))
+    Leaderboard().on_multirun_end(sweep(tmp_path, "max"))
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "sweep.png")
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_repeats_of_one_setting_stand_together_in_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr("pets.evaluation.figures.sweep.sweep_figure", lambda *args: drawn.append(args) or Figure())
+    jobs = [
+        Job((f"recipe.base_lr={lr}", f"seed={seed}"), "test/loss", 0.1, 1.0, error_rate=wilson(seed, 9))
+        for lr in ("0.001", "0.002") for seed in (0, 1)
+    ]  # fmt: skip
+    draw([*jobs, Job(("recipe.base_lr=9", "seed=0"), "test/loss", None, 1.0, "failed")], tmp_path)
+    both = [wilson(0, 9), wilson(1, 9)]
+    assert drawn == [({"0.001": both, "0.002": both}, "recipe.base_lr", "test")]
 
 
 def test_a_failed_job_is_a_row_and_an_exit_code(tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from PIL import Image
 
@@ -85,3 +88,35 @@ def test_doubted_labels_can_be_fed_back(photos: Path, tiny_config: Compose, tmp_
     check.run(again)
     labels = json.loads((Path(again.run_dir) / "check.json").read_text())["labels"]
     assert labels == {"pug": 9, "great_pyrenees": 8, "Birman": 7}
+
+
+def test_a_class_of_few_images_is_a_row_and_the_way_out_is_named(
+    photos: Path, tiny_config: Compose, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(5):
+        (photos / f"pug_{number}.jpg").unlink()
+    cfg = tiny_config(f"data.root={photos}")
+    with caplog.at_level("INFO"):
+        check.run(cfg)
+    found = {(row["kind"], row["detail"]) for row in rows(Path(cfg.run_dir) / "findings.csv")}
+    assert ("few images", "pug: 3") in found
+    assert "such as pug: 3" in caplog.text
+    assert "data.split.method=stratified" in caplog.text
+
+
+def test_the_picture_of_suspects_names_the_files(
+    photos: Path, tiny_config: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probabilities = np.array([[0.05, 0.95]], dtype=np.float32)
+    losses, files = np.array([3.0], dtype=np.float32), np.array(["Birman_1.jpg"])
+    Predictions(probabilities, np.array([0]), losses, files, ("Birman", "pug")).save(tmp_path)
+    titles: list[str] = []
+    draw = check.image_grid
+
+    def listen(images: list[torch.Tensor], said: list[str], **how: Any) -> Figure:
+        titles.extend(said)
+        return draw(images, said, **how)
+
+    monkeypatch.setattr(check, "image_grid", listen)
+    check.run(tiny_config(f"data.root={photos}", f"check.predictions={tmp_path}"))
+    assert titles == ["Birman? rather pug (95%) Birman_1.jpg"]

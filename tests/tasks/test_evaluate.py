@@ -39,8 +39,7 @@ def test_a_fit_ends_with_an_evaluation_of_both_parts(fitted: Path) -> None:
     for part in ("valid", "test"):
         assert {path.name for path in (fitted / part).iterdir()} == {
             "confusion.png", "confusion_normalised.png", "most_confused.csv", "most_confused_pairs.csv",
-            "precision_recall.png", "predictions.csv", "predictions.npz", "recall.png", "reliability.png",
-            "report.json", "top_losses.png",
+            "predictions.csv", "predictions.npz", "recall.png", "reliability.png", "report.json", "top_losses.png",
         }  # fmt: skip
 
 
@@ -75,10 +74,10 @@ def test_tensorboard_stays_one_file_and_shows_figures_curves_and_numbers(fitted:
     accumulator = EventAccumulator(str(fitted))
     accumulator.Reload()
     tags = accumulator.Tags()
-    assert {"valid/confusion", "test/top_losses", "test/reliability"} <= set(tags["images"])
+    assert {"view/valid/confusion", "view/test/top_losses", "view/test/reliability"} <= set(tags["images"])
     assert {"valid/ece", "test/error_rate", "test/tta/error_rate"} <= set(tags["scalars"])
     assert len(accumulator.Scalars("valid/error_rate")) == 2  # one an epoch, none twice
-    assert {"valid/precision_recall/pug", "test/precision_recall/Birman"} <= set(tags["tensors"])
+    assert not [tag for tag in tags["tensors"] if "precision_recall" in tag], "the classes have fewer than ten images"
 
 
 @pytest.mark.parametrize("part", ["valid", "test"])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from pets.callbacks.dashboards import LAYOUT
+from pets.runs import overrides
 from pets.tasks import fit
 
 Compose = Callable[..., DictConfig]
@@ -33,7 +35,7 @@ def events(run: tuple[Path, float]) -> EventAccumulator:
 def test_the_run_folder_is_complete(run: tuple[Path, float]) -> None:
     folder, metric = run
     assert {path.name for path in folder.iterdir()} >= {
-        "checkpoints", "config.yaml", "history.csv", "hparams.yaml", "metrics.json", "splits.json"
+        "checkpoints", "config.yaml", "history.csv", "hparams.yaml", "metrics.json", "show_batch.png", "splits.json"
     }  # fmt: skip
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -52,11 +54,11 @@ def test_tensorboard_has_one_run_with_every_curve(events: EventAccumulator, run:
     scalars = set(events.Tags()["scalars"])
     assert scalars >= {
         "train/loss", "train/loss_epoch", "valid/loss", "valid/error_rate", "valid/accuracy", "valid/accuracy_macro",
-        "lr/early", "lr/late", "lr/head", "momentum/head", "speed/images_per_second",
+        "lr/early", "lr/late", "lr/head", "momentum", "speed/images_per_second",
     }  # fmt: skip
     assert "hp_metric" not in scalars
     assert len(list(run[0].rglob("events.out.tfevents.*"))) == 1
-    assert "batch/presized_and_augmented" in events.Tags()["images"]
+    assert "view/first_batch" in events.Tags()["images"]
     assert set(events.Tags()["tensors"]) >= {"run/1_card/text_summary", "run/2_config/text_summary"}
 
 
@@ -96,3 +98,51 @@ def test_a_metric_of_a_part_that_is_not_there_is_named_before_training(tiny_conf
     with pytest.raises(ValueError, match=r"optimized_metric=test/loss: there is no test part"):
         fit.run(cfg)
     assert not (Path(cfg.run_dir) / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+def test_a_run_ends_by_saying_where_it_lies_and_what_to_type_next(
+    tiny_config: Compose, caplog: pytest.LogCaptureFixture, at_end: bool
+) -> None:
+    cfg = tiny_config(f"evaluate.at_end={at_end}")
+    with caplog.at_level("INFO"):
+        fit.run(cfg)
+    assert caplog.records[-1].message.splitlines() == [
+        f"run folder: {cfg.run_dir}",
+        f"  tensorboard --logdir {cfg.run_dir}",
+        f"  python train.py task=evaluate ckpt_path={cfg.run_dir}",
+        f"  python train.py task=predict ckpt_path={cfg.run_dir} source=FILE",
+    ]
+
+
+def test_the_last_run_below_outputs_is_called_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = fit.what_next(tmp_path / "outputs" / "today" / "fit")
+    assert "task=evaluate ckpt_path=last\n" in said
+    assert "--logdir outputs/today/fit\n" in said
+    assert max(map(len, said.splitlines())) <= 60
+
+
+def test_a_class_without_validation_images_is_a_warning_before_training(
+    tiny_config: Compose, tiny_pets: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = Path(shutil.copytree(tiny_pets, tmp_path / "photos"))
+    for file in root.glob("pug_[2-7].jpg"):
+        file.unlink()
+    fit.run(tiny_config(f"data.root={root}"))
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert any("'pug: 2'" in line and "data.split.method=stratified" in line for line in said)
+
+
+def test_what_a_sweep_varies_comes_before_what_all_its_runs_were_told() -> None:
+    typed = ["data=folder", "model=resnet18", "+seed=0", "recipe.epochs=2"]
+    assert overrides.varied_first(typed, {"seed", "recipe.epochs"}) == ["+seed=0", "recipe.epochs=2", *typed[:2]]
+    assert overrides.varied_first(typed, ()) == typed
+
+
+@pytest.mark.parametrize("value", ["resnet18,resnet34", "range(1,4)", "choice(1,2)", "0.1,0.2"])
+def test_a_value_of_a_sweep_is_told_from_a_list(value: str) -> None:
+    assert overrides.SWEPT.search(value)
+    assert not overrides.SWEPT.search("[1,2]")
+    assert not overrides.SWEPT.search("[{epochs:1,frozen:true}]")
+    assert not overrides.SWEPT.search("resnet18")

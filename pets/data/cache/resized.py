@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from pets import machine
+from pets import console, machine
 from pets.data.image_table import ImageTable, SampleError
 from pets.data.images import image_shape, open_image
 from pets.data.presize import Presize
@@ -91,6 +90,5 @@ def in_threads(task: Callable[[int], T], n: int, show_progress: bool = False) ->
     """Return what a task makes of 0 to n - 1; decoding, hashing and reading leave the interpreter to other threads."""
     with ThreadPoolExecutor(machine.available_cores()) as pool:
         results = pool.map(task, range(n))
-        # For tqdm, None means: disabled unless on a terminal.
-        hidden = None if show_progress else True
-        return list(tqdm(results, desc="Caching images", total=n, unit="image", leave=False, disable=hidden))
+        with console.progress("caching images", n, shown=None if show_progress else False) as bar:
+            return list(bar.over(results))

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -11,6 +12,9 @@ from pets.files import open_regular
 from pets.settings.data import Folder
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
+HEIF_SUFFIXES = frozenset({".heic", ".heif"})
+READS_HEIF = find_spec("pillow_heif") is not None
+WITHOUT_HEIF = 'HEIC is read with the package pillow-heif: pip install "pets[heic]"'
 HEAD_BYTES = 32
 """How much of a file `sniff` needs to see."""
 
@@ -22,6 +26,7 @@ _MAGIC = (
     (b"II*\x00", "tiff"),
     (b"MM\x00*", "tiff"),
 )
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 _BMP_HEADER_SIZES = frozenset({12, 40, 52, 56, 64, 108, 124})
 
 
@@ -32,12 +37,14 @@ def examples(names: Iterable[str], n: int = 5) -> str:
 
 
 def sniff(head: bytes) -> str | None:
-    """Name the image format of a file from its first `HEAD_BYTES` bytes: jpeg, png, gif, bmp, webp, tiff, or None."""
+    """Name the format of a file by its first `HEAD_BYTES` bytes: jpeg, png, gif, bmp, webp, tiff, heif, or None."""
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        return "heif"
     # "BM" alone also begins ordinary text.
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
         return "bmp"
@@ -161,8 +168,10 @@ def _reason_to_ignore(path: str, name: str, recursive: bool, ancestors: frozense
     if not is_broken_link and not os.path.isfile(path):
         return "special file"
     suffix = PurePosixPath(name).suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
+    if suffix in IMAGE_SUFFIXES or (READS_HEIF and suffix in HEIF_SUFFIXES):
         return None
+    if suffix in HEIF_SUFFIXES:
+        return f"{suffix} ({WITHOUT_HEIF})"
     return "broken link" if is_broken_link else _reason_in_content(path, suffix)
 
 
@@ -175,6 +184,8 @@ def _reason_in_content(path: str, suffix: str) -> str | None:
     if not head:
         return "empty"
     kind = sniff(head)
+    if kind == "heif" and not READS_HEIF:
+        return f"{suffix or 'without suffix'} ({WITHOUT_HEIF})"
     # A camera's raw format is a TIFF inside; read as one it would give its thumbnail.
     is_raw = kind == "tiff" and suffix != ""
     return None if kind and not is_raw else suffix or "without suffix"

@@ -28,13 +28,13 @@ def show_batch(data: ImageDataModule, n: int = 9) -> Figure:
     return image_grid(data.augment(batch).images, [data.vocab[target] for target in batch.targets.tolist()])
 
 
-def before_and_after(data: ImageDataModule, n: int = 8) -> Figure:
-    """Draw the first `n` training images in pairs, presized and augmented, two pairs a row."""
+def before_and_after(data: ImageDataModule, n: int = 3) -> Figure:
+    """Draw the first `n` training images presized and augmented, a pair a row: readable as a thumbnail."""
     batch = collate(first_samples(data, n))
     labels = [data.vocab[target] for target in batch.targets.tolist()]
     presized = [on_canvas(*pair) for pair in zip(batch.images, batch.sides, strict=True)]
     images = [image for pair in zip(presized, data.augment(batch).images, strict=True) for image in pair]
-    return image_grid(images, [title for label in labels for title in (label, "augmented")], columns=4)
+    return image_grid(images, [title for label in labels for title in (label, "augmented")], columns=2)
 
 
 def augmentations(data: ImageDataModule, n: int = 11) -> Figure:

@@ -12,6 +12,9 @@ from torchmetrics.functional.classification import binary_average_precision, bin
 from pets.evaluation.figures.style import ACCENT, GRID, INK, SERIES, styled
 from pets.evaluation.predictions import Predictions
 
+FEWEST = 10
+"""Images of a class from which on a precision-recall curve says something."""
+
 
 @styled
 def recall_figure(report: dict[str, Any]) -> Figure:
@@ -41,7 +44,7 @@ def recall_figure(report: dict[str, Any]) -> Figure:
 
 @styled
 def precision_recall_figure(predictions: Predictions, k: int = 6) -> Figure:
-    """Draw precision against recall, class against rest, for the k classes of lowest average precision."""
+    """Draw precision against recall, class against rest, for the `worst_classes`, of which there is at least one."""
     probabilities, targets = torch.from_numpy(predictions.probabilities), torch.from_numpy(predictions.targets)
     worst = worst_classes(predictions, min(k, len(SERIES)))
     figure = Figure(figsize=(7.8, 4.4))
@@ -58,9 +61,12 @@ def precision_recall_figure(predictions: Predictions, k: int = 6) -> Figure:
 
 
 def worst_classes(predictions: Predictions, k: int) -> dict[int, float]:
-    """Return the k classes of lowest average precision, class against rest, worst first: index to average precision."""
+    """Return the k classes of lowest average precision, class against rest, worst first: index to average precision.
+
+    Classes of fewer than `FEWEST` images are left out: their curves are a step or two.
+    """
     probabilities, targets = torch.from_numpy(predictions.probabilities), torch.from_numpy(predictions.targets)
-    present = np.unique(predictions.targets).tolist()
+    present = np.flatnonzero(np.bincount(predictions.targets) >= FEWEST).tolist()
     average = {c: float(binary_average_precision(probabilities[:, c], (targets == c).long())) for c in present}
     return dict(sorted(average.items(), key=lambda entry: entry[1])[:k])
 

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from pets.evaluation.figures.style import GRID, INK, MUTED, styled
@@ -45,6 +46,10 @@ def confusion_figure(
     axes.set_xlabel("predicted")
     axes.set_ylabel("actual (images)")
     axes.set_title(_title(matrix, normalise))
+    of = "% of the class" if normalise else "images"
+    patches = [Patch(color=colormaps["Blues"](0.6), label="right: darker for more of the class")]
+    patches.append(Patch(color=colormaps["Oranges"](0.65), label=f"wrong: darker for more {of}"))
+    figure.legend(handles=patches, loc="outside lower left", ncols=1)
     return figure
 
 

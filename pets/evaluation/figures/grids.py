@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from math import ceil, sqrt
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -20,6 +19,8 @@ from pets.evaluation.predictions import Predictions
 
 SIDE, GAP, LINE, HEADING = 1.9, 0.1, 0.145, 0.26
 """Side of an image, space between images, height of a line of text, height of the heading."""
+LEGEND = "Red: where it looked (Grad-CAM)"
+RED = (1.0, 0.25, 0.2)
 TITLE_WIDTH, CAPTION_WIDTH = 25, 42
 """Characters in a line above one image, and above an image and its overlay."""
 
@@ -83,24 +84,25 @@ def top_losses_figure(
     columns = min(columns, len(captions))
     above = LINE * max(len(lines) for lines in captions) + GAP / 2
     cell = (2 * SIDE + GAP / 3, SIDE + above)
-    figure = _figure(columns, ceil(len(captions) / columns), *cell, heading="")
+    figure = _figure(columns, ceil(len(captions) / columns), *cell, LEGEND)
     for place, (image, heat, lines) in enumerate(zip(images, heats, captions, strict=True)):
         pixels = to_pixels(image)
-        photo = _picture(figure, divmod(place, columns), cell, (0, above))
+        photo = _picture(figure, divmod(place, columns), cell, (0, above), LEGEND)
         photo.imshow(pixels)
         _write(photo, lines, cell[0] / SIDE)
-        _picture(figure, divmod(place, columns), cell, (cell[0] - SIDE, above)).imshow(
-            overlay(pixels, heat.cpu().numpy())
-        )
+        beside = _picture(figure, divmod(place, columns), cell, (cell[0] - SIDE, above), LEGEND)
+        beside.imshow(overlay(pixels, heat.cpu().numpy()))
     return figure
 
 
 def overlay(pixels: NDArray[np.float64], heat: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Lay a heat map (H, W) in [0, 1] over pixels (H, W, 3) in [0, 1]; where it is 0 the image shows in grey."""
-    grey = pixels.mean(axis=2, keepdims=True)
-    colour = colormaps["YlOrRd"](heat)[..., :3]
-    strength = 0.65 * heat[..., None]
-    return np.asarray((grey * (1 - strength) + colour * strength).clip(0, 1))
+    """Tint pixels (H, W, 3) in [0, 1] red by a heat map (H, W) in [0, 1]; where it is 0 they stay as they are.
+
+    Where it is 1 the image is still there, in shades of red.
+    """
+    strength = heat[..., None]
+    shades = (0.3 + 0.7 * pixels.mean(axis=2, keepdims=True)) * np.array(RED)
+    return np.asarray((pixels * (1 - strength) + shades * strength).clip(0, 1))
 
 
 def to_pixels(image: Tensor) -> NDArray[np.float64]:

@@ -37,7 +37,24 @@ def test_sniff_knows_what_is_no_image(head: bytes) -> None:
 
 @given(st.binary(max_size=40))
 def test_sniff_takes_any_bytes(head: bytes) -> None:
-    assert sniff(head) in {None, "jpeg", "png", "gif", "bmp", "webp", "tiff"}
+    assert sniff(head) in {None, "jpeg", "png", "gif", "bmp", "webp", "tiff", "heif"}
+
+
+HEIC = b"\x00\x00\x00\x1cftypheic" + bytes(40)
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "photo.HEIF", "photo"])
+def test_heic_is_listed_where_it_can_be_read_and_else_the_way_to_read_it_is_told(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "a.jpg")
+    put(tmp_path, name, HEIC)
+    monkeypatch.setattr("pets.data.sources.folder.READS_HEIF", True)
+    assert list_images(tmp_path).files == ("a.jpg", name)
+    monkeypatch.setattr("pets.data.sources.folder.READS_HEIF", False)
+    listing = list_images(tmp_path)
+    assert listing.files == ("a.jpg",)
+    assert 'pip install "pets[heic]"' in str(listing)
 
 
 def test_order_is_that_of_plain_strings(tmp_path: Path) -> None:

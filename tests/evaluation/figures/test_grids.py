@@ -66,6 +66,7 @@ def test_top_losses_show_file_classes_probabilities_and_loss(make_predictions) -
         "12.3%",
         "predicted: staffordshire_bull_terrier",
         "87.7%",
+        "Red: where it looked (Grad-CAM)",
     ):
         assert expected in shown
 
@@ -79,11 +80,13 @@ def test_grids_are_tidy_with_long_names(make_predictions, n: int) -> None:
     assert_tidy(top_losses_figure(made, np.arange(n), images, torch.rand(n, 8, 8)))
 
 
-def test_overlay_is_grey_without_heat_and_coloured_with() -> None:
+def test_overlay_is_the_image_without_heat_and_shades_of_red_with() -> None:
     pixels = to_pixels(torch.rand(3, 4, 4))
     cold, hot = overlay(pixels, np.zeros((4, 4), np.float32)), overlay(pixels, np.ones((4, 4), np.float32))
-    np.testing.assert_allclose(cold, pixels.mean(axis=2, keepdims=True).repeat(3, axis=2))
+    np.testing.assert_allclose(cold, pixels)
     assert (hot[..., 0] > hot[..., 1]).all()
+    light = pixels.mean(axis=2).ravel()
+    assert np.corrcoef(light, hot[..., 0].ravel())[0, 1] == pytest.approx(1), "the animal stays visible"
     assert hot.min() >= 0
     assert hot.max() <= 1
 

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from pets.evaluation.figures.classes import precision_recall_figure, recall_figure
+from pets.evaluation.figures.classes import precision_recall_figure, recall_figure, worst_classes
 from pets.evaluation.figures.confusion import confusion_figure
 from pets.evaluation.figures.reliability import reliability_figure
 from pets.evaluation.report import report
@@ -81,13 +81,26 @@ def test_reliability_and_class_figures_hold_their_labels(make_from_counts) -> No
     recall = recall_figure(report(made))
     labels = [label.get_text() for label in recall.axes[0].get_yticklabels()]
     assert labels == ["b (7)", "a (7)"], "worst first, absent classes left out"
+    made = make_from_counts(2 * MATRIX)
     curves = precision_recall_figure(made, k=1)
     legend = [text.get_text() for text in curves.legends[0].get_texts()]
-    assert legend == [f"{5 / 7 * 5 / 8 + 2 / 7 * 7 / 14:.2f}  a (7)"], "average precision by hand, the worst class only"
+    assert legend == [f"{5 / 7 * 5 / 8 + 2 / 7 * 7 / 14:.2f}  a (14)"], "average precision by hand, worst class"
     line = curves.axes[0].lines[0]
     np.testing.assert_allclose(line.get_xydata(), [[1, 7 / 14], [5 / 7, 5 / 8], [0, 5 / 8]], rtol=1e-6)
     for figure in (reliability, recall, curves):
         draw(figure)
+
+
+def test_curves_of_precision_and_recall_need_ten_images(make_from_counts) -> None:
+    made = make_from_counts(np.array([[9, 1, 0], [0, 9, 0], [0, 2, 8]]))
+    assert set(worst_classes(made, 3)) == {0, 2}, "the class of nine is left out"
+
+
+@pytest.mark.parametrize(("normalise", "wrong"), [(False, "images"), (True, "% of the class")])
+def test_a_legend_says_what_the_colours_are(normalise: bool, wrong: str) -> None:
+    (legend,) = confusion_figure(MATRIX, NAMES, normalise=normalise).legends
+    said = [text.get_text() for text in legend.get_texts()]
+    assert said == ["right: darker for more of the class", f"wrong: darker for more {wrong}"]
 
 
 def test_figures_do_not_depend_on_the_users_settings() -> None:
