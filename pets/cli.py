@@ -217,6 +217,7 @@ def _quiet_lightning() -> None:
     """Keep Lightning's news of devices and services off the console; warnings stay, as one line each."""
     warnings.showwarning = lambda message, *_: log.warning("warning: %s", " ".join(str(message).split()))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # a profile that was asked for
     # Lightning 2.6.6 calls what torch 2.14 deprecates; nothing a user could do about it.
     warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated", FutureWarning)
     # The numbers of workers and of logged steps are chosen in conf/, for small sets too.
@@ -225,5 +226,5 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before", UserWarning)
     # Where SLURM is installed, training at the prompt is no mistake.
     warnings.filterwarnings("ignore", "The `srun` command is available", UserWarning)
-    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
+    warnings.filterwarnings("ignore", "(?s)Checkpoint directory .* exists and is not empty", UserWarning)
     warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging", UserWarning)
