@@ -222,6 +222,8 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated", FutureWarning)
     # The numbers of workers and of logged steps are chosen in conf/, for small sets too.
     warnings.filterwarnings("ignore", ".*does not have many workers", UserWarning)
+    # The samplers are the data module's own; Lightning takes them for shuffled ones.
+    warnings.filterwarnings("ignore", "You requested to overfit but enabled", UserWarning)
     # It can: the sampler leaves out the images that had their turn.
     warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before", UserWarning)
     # Where SLURM is installed, training at the prompt is no mistake.

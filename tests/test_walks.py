@@ -29,7 +29,6 @@ Typed = Callable[..., tuple[int, str]]
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Checkpoint directory"),
     pytest.mark.filterwarnings("ignore:The dirpath has changed"),  # the best so far lies in the other folder
-    pytest.mark.filterwarnings("ignore:You requested to overfit but enabled train dataloader shuffling"),
     pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended"),
 ]
 
