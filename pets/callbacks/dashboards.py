@@ -15,6 +15,7 @@ from torch.utils.tensorboard.summary import hparams
 from pets.data.batch import Batch
 from pets.data.datamodule import ImageDataModule
 from pets.evaluation.figures.batches import before_and_after
+from pets.settings import training as settings
 from pets.settings.config import leaves
 from pets.settings.metrics import CURVES
 
@@ -134,6 +135,7 @@ class Dashboards(Callback):
     """
 
     def __init__(self, images: int = 8) -> None:
+        settings.Dashboards(images)
         self.images = images
         self._seen = 0
         self._since = 0.0

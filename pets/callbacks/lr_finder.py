@@ -22,8 +22,9 @@ from tqdm import tqdm
 from pets.callbacks.one_cycle import OneCycle, data_module_for
 from pets.data.batch import Batch
 from pets.evaluation.figures.lr_curve import lr_curve_figure
-from pets.schedule.lr_range import RULES, LRCurve, has_diverged, learning_rate, smooth
+from pets.schedule.lr_range import LRCurve, has_diverged, learning_rate, smooth
 from pets.schedule.recipe import Phase, Recipe
+from pets.settings import training as settings
 
 _inform = rank_zero_only(logging.getLogger(__name__).info)
 
@@ -55,21 +56,14 @@ class LRFinder(Callback):
     def __init__(
         self,
         mode: Literal["report", "apply"] = "report",
-        suggestion: str = "valley",
+        suggestion: Literal["valley", "slide", "steep", "minimum"] = "valley",
         start_lr: float = 1e-7,
         end_lr: float = 10.0,
         num_steps: int = 100,
         dirpath: str | Path | None = None,
         recipe: Recipe | None = None,
     ) -> None:
-        if mode not in ("report", "apply"):
-            raise ValueError(f"lr_finder.mode={mode!r} is not allowed: report, apply")
-        if suggestion not in RULES:
-            raise ValueError(f"lr_finder.suggestion={suggestion!r} is not allowed: {', '.join(RULES)}")
-        if not 0 < start_lr < end_lr < float("inf"):
-            raise ValueError(f"lr_finder.start_lr={start_lr!r} is not allowed: above 0 and below end_lr={end_lr!r}")
-        if not isinstance(num_steps, int) or num_steps < 30:
-            raise ValueError(f"lr_finder.num_steps={num_steps!r} is not allowed: a whole number, at least 30")
+        settings.LRFinder(mode, suggestion, start_lr, end_lr, num_steps, dirpath)
         self.mode = mode
         self.suggestion = suggestion
         self.start_lr, self.end_lr, self.num_steps = start_lr, end_lr, num_steps

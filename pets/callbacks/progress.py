@@ -7,6 +7,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
+from pets.settings import training as settings
+
 
 class Progress(TQDMProgressBar):
     """Lightning's bar, cleared at the end of each epoch so that the table of epochs stays whole.
@@ -19,8 +21,7 @@ class Progress(TQDMProgressBar):
     """
 
     def __init__(self, bar: Literal["auto", "on", "off"] = "auto") -> None:
-        if bar not in ("auto", "on", "off"):
-            raise ValueError(f"callbacks.progress.bar={bar!r} is not allowed: auto, on, off")
+        settings.Progress(bar)
         super().__init__()
         if bar == "off" or (bar == "auto" and not sys.stdout.isatty()):
             self.disable()

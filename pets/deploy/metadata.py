@@ -12,10 +12,10 @@ from pydantic import Field, field_validator
 from pets.data.presize import Presize
 from pets.errors import UserError
 from pets.model.losses import loss_from_spec
-from pets.model.network import SPEC_KEYS
+from pets.model.network import SPEC_KEYS, SPEC_VERSION
 from pets.settings.augment import Augment
-from pets.settings.declare import declared, shown
-from pets.settings.model import Head, Model
+from pets.settings.declare import declared, fields, shown
+from pets.settings.model import Head, Library, Model
 
 NAME = "model.json"
 INTERPOLATION = "bilinear, antialiased"
@@ -34,7 +34,7 @@ class ModelJson:
 
     version: int
     arch: Name
-    source: Name
+    source: Library
     weights: Name | None
     head: Mapping[str, Any]
     classes: Annotated[Sequence[Name], Field(min_length=2)]
@@ -47,6 +47,20 @@ class ModelJson:
     interpolation: Literal[INTERPOLATION]  # type: ignore[valid-type]
     threshold: Share | None
     pets_version: Name
+
+    @field_validator("version")
+    @classmethod
+    def _this_one(cls, number: int) -> int:
+        if number != SPEC_VERSION:
+            raise ValueError(f"this release reads version {SPEC_VERSION}")
+        return number
+
+    @field_validator("presize")
+    @classmethod
+    def _complete(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        if settings.keys() != fields(Presize).keys():  # what is left out must not become a default
+            raise ValueError(", ".join(fields(Presize)))
+        return settings
 
     @field_validator("classes")
     @classmethod

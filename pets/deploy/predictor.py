@@ -21,6 +21,7 @@ from pets.data.images import open_image, pillow_pixels
 from pets.data.presize import Presize
 from pets.deploy.artifact import Artifact, read_artifact
 from pets.model.weights import first_line
+from pets.settings.run import Predict
 
 ImageLike = str | Path | bytes | Image.Image | NDArray[np.uint8]
 """A path, the bytes of a file, a Pillow image, or RGB pixels uint8 (H, W, 3)."""
@@ -92,9 +93,7 @@ class Predictor:
 
     def __init__(self, artifact: Artifact, *, device: str = "cpu", batch_size: int = 32, top_k: int = 5) -> None:
         """Use a network and its metadata; for the arguments see `load`."""
-        for name, value in (("batch_size", batch_size), ("top_k", top_k)):
-            if value < 1:
-                raise ValueError(f"{name}={value} must be 1 or more")
+        Predict(top_k=top_k, batch_size=batch_size)
         try:
             self.device = torch.device(device)
             self.network = artifact.network.to(self.device)

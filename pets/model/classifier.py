@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning import LightningModule
@@ -14,6 +14,7 @@ from pets.model.losses import Loss
 from pets.model.metrics import EvaluationMetrics, SmoothedLoss
 from pets.model.network import FrozenNorms, Network
 from pets.settings.metrics import METRICS
+from pets.settings.model import Library
 
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 
@@ -34,7 +35,7 @@ class Classifier(Network, LightningModule):
         *,
         classes: Iterable[str],
         weights: str | None = "IMAGENET1K_V1",
-        library: Literal["torchvision", "timm"] = "torchvision",
+        library: Library = "torchvision",
         head: Mapping[str, Any] | None = None,
         loss: Loss | None = None,
         optimizer: MakeOptimizer = fastai_adamw,

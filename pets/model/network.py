@@ -13,7 +13,7 @@ from pets.model.layer_groups import layer_groups, norm_layers, set_trainable
 from pets.model.library import build_backbone
 from pets.model.losses import CrossEntropy, Loss, loss_from_spec
 from pets.model.weights import first_line
-from pets.settings.model import Head, Model
+from pets.settings.model import Head, Library, Model
 from pets.settings.parts import GROUPS
 
 SPEC_VERSION = 1
@@ -40,7 +40,7 @@ class Network(nn.Module):
         *,
         classes: Iterable[str],
         weights: str | None = "IMAGENET1K_V1",
-        library: Literal["torchvision", "timm"] = "torchvision",
+        library: Library = "torchvision",
         head: Mapping[str, Any] | None = None,
         loss: Loss | None = None,
         frozen_bn: FrozenNorms = "always",
