@@ -137,11 +137,11 @@ def read_metadata(folder: Path) -> Metadata:
     with open(path, "rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise ValueError(f"{path}: is larger than {MAX_BYTES:,} bytes")
+        raise UserError(f"{path}: is larger than {MAX_BYTES:,} bytes")
     try:
         values = json.loads(data.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: is not JSON in UTF-8: {shown(error)}") from error
+        raise UserError(f"{path}: is not JSON in UTF-8: {shown(error)}") from error
     return Metadata.from_values(values, path)
 
 

@@ -11,6 +11,7 @@ from pets.data.batch import Batch
 from pets.data.datamodule import ImageDataModule
 from pets.data.dataset import Sample, collate
 from pets.data.images import open_image
+from pets.errors import UserError
 from pets.evaluation.figures.batches import first_samples
 from pets.model.classifier import Classifier
 
@@ -84,4 +85,4 @@ def _naming(names: list[str]) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"the batch of {', '.join(names)} fails: {error}") from error
+        raise UserError(f"the batch of {', '.join(names)} fails: {error}") from error

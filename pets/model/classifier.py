@@ -9,6 +9,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from pets.data.batch import Batch
+from pets.errors import UserError
 from pets.model.layer_groups import param_groups
 from pets.model.losses import Loss
 from pets.model.metrics import EvaluationMetrics, SmoothedLoss
@@ -95,7 +96,7 @@ class Classifier(Network, LightningModule):
         try:
             return self.make_optimizer(param_groups(self))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"optimizer: {error}") from error
+            raise UserError(f"optimizer: {error}") from error
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.setdefault("pets", {}).update(self.spec())

@@ -8,7 +8,7 @@ A declaration is an ordinary class of typed fields; pydantic checks it strictly 
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from types import NoneType, UnionType
@@ -86,6 +86,7 @@ def declared(
 
         @wraps(made.__init__)
         def __init__(self: T, /, *args: Any, **values: Any) -> None:
+            args, values = tuple(map(_plain, args)), {name: _plain(value) for name, value in values.items()}
             try:
                 # What pydantic's own __init__ does, but for the names of its arguments: a file may hold any key.
                 made.__pydantic_validator__.validate_python(ArgsKwargs(args, values), self_instance=self)
@@ -102,6 +103,12 @@ def declared(
     return decorate
 
 
+def _plain(value: Any) -> Any:
+    """Return a list for a sequence that is none of Python's own, such as the configuration's."""
+    own = str, bytes, list, tuple
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, own) else value
+
+
 def fields(declaration: type) -> dict[str, FieldInfo]:
     """Return the fields of a declaration by the name that a configuration uses."""
     infos: dict[str, FieldInfo] = declaration.__pydantic_fields__  # type: ignore[attr-defined]
@@ -114,10 +121,10 @@ def key_of(declaration: type, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return "; did you mean X?" for the most similar of some names, or nothing."""
-    found = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+def nearest(name: str, names: Mapping[str, str]) -> str:
+    """Return "; did you mean X?" for what the most similar of some names stands for, or nothing."""
+    found = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {names[found[0]]}?" if found else ""
 
 
 def _refusal(declaration: type, error: ValidationError, values: Mapping[str, Any]) -> UserError:
@@ -137,7 +144,7 @@ def _refusal(declaration: type, error: ValidationError, values: Mapping[str, Any
         typed = declaration.PREFIX is not None  # type: ignore[attr-defined]
         return UserError(f"{key} is required: add {key}=VALUE to the command" if typed else f"{key} is missing")
     if name not in known:
-        return UserError(f"no key {key}{nearest(key, (key_of(declaration, other) for other in known))}")
+        return UserError(f"no key {key}{nearest(name, {other: key_of(declaration, other) for other in known})}")
     says = str(first["ctx"]["error"]) if first["type"] == "value_error" else allowed(known[name])
     return Refused(key, {keys.get(given, given): value for given, value in values.items()}[name], says)
 

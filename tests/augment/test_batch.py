@@ -71,7 +71,7 @@ def take(batch: Batch, chosen: torch.Tensor) -> Batch:
     ],
 )
 def test_a_bad_setting_is_named_with_its_value_and_what_is_allowed(key: str, value: object) -> None:
-    with pytest.raises(ValueError, match=rf"^augment\.{key}={value!r}: allowed is ") as caught:
+    with pytest.raises(ValueError, match=rf"^augment\.{key}={value!r} is not allowed: ") as caught:
         BatchTransform(**{key: value})
     assert "\n" not in str(caught.value)
 

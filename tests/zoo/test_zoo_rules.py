@@ -4,9 +4,9 @@ import math
 
 import pytest
 from omegaconf import OmegaConf
+from pets.allowed import ANYTHING
 
 from pets import rules
-from pets.allowed import ANYTHING
 
 WRONG = (
     None, True, False, -(10**12), -1, 0, 1, 10**12, -0.5, 0.5, 1.5, 1e300, -math.inf, math.inf, math.nan,

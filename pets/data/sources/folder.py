@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from pets.errors import UserError
 from pets.settings.data import Folder
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
@@ -104,7 +105,7 @@ class ImageFolder:
 
     def official(self) -> dict[str, list[str]]:
         """Raise: no split comes with a plain folder."""
-        raise ValueError(
+        raise UserError(
             "data.split.method=official: no official split comes with these images; use random, stratified or column"
         )
 

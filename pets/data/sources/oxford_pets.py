@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from pets.data.sources.folder import ImageFolder
+from pets.errors import UserError
 
 _TIMEOUT_SECONDS = 60.0
 
@@ -108,7 +109,7 @@ def _unpack(archive: Path, base: Path, folder: str) -> None:
             target = temporary / member.name
             content = tar.extractfile(member) if member.isfile() else None
             if not target.is_relative_to(temporary) or ".." in target.parts or (content is None and not member.isdir()):
-                raise ValueError(f"{archive}: refused to unpack {member.name!r}, which is no file or folder inside it")
+                raise UserError(f"{archive}: refused to unpack {member.name!r}, which is no file or folder inside it")
             if content is not None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with open(target, "wb") as file:
