@@ -3,16 +3,19 @@
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from pets.settings.metrics import checkpoint_mode
+from pets.settings.training import BestCheckpoint
 
 
-def best_checkpoint(monitor: str, mode: str | None = None, **options: Any) -> ModelCheckpoint:
+def best_checkpoint(
+    monitor: str = "valid/error_rate", mode: Literal["min", "max"] | None = None, **options: Any
+) -> ModelCheckpoint:
     """Return Lightning's callback that keeps the best checkpoint; the mode follows from the metric.
 
     Args:
@@ -23,6 +26,7 @@ def best_checkpoint(monitor: str, mode: str | None = None, **options: Any) -> Mo
     Raises:
         ValueError: As in `checkpoint_mode`.
     """
+    BestCheckpoint(monitor, mode)
     return ModelCheckpoint(monitor=monitor, mode=checkpoint_mode(monitor, mode), **options)
 
 

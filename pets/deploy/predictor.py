@@ -1,4 +1,7 @@
-"""Predictions for single images and for many, from nothing but torch, torchvision, safetensors, NumPy and Pillow."""
+"""Predictions for single images and for many.
+
+Nothing but torch, torchvision, safetensors, NumPy, Pillow and pydantic is needed.
+"""
 
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
@@ -99,7 +102,7 @@ class Predictor:
             self.device = torch.device(device)
             self.network = artifact.network.to(self.device)
         except (RuntimeError, AssertionError) as error:  # torch's for an unknown and for an absent device
-            raise UserError(f"device={device!r}: {first_line(error)}") from error
+            raise UserError(f"predict.device={device!r}: {first_line(error)}") from error
         self.metadata = artifact.metadata
         self.classes = artifact.metadata.classes
         self.threshold = artifact.metadata.threshold

@@ -15,7 +15,7 @@ from pets.model.losses import Loss
 from pets.model.metrics import EvaluationMetrics, SmoothedLoss
 from pets.model.network import FrozenNorms, Network
 from pets.settings.metrics import METRICS
-from pets.settings.model import Library
+from pets.settings.model import Library, Model
 
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 
@@ -50,6 +50,7 @@ class Classifier(Network, LightningModule):
         super().__init__(
             arch, classes=classes, weights=weights, library=library, head=head, loss=loss, frozen_bn=frozen_bn
         )
+        Model(compile=compile)
         self.make_optimizer = optimizer
         self.compiled = compile
         self.smoothed_loss = SmoothedLoss()

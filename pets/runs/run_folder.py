@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from pets.errors import UserError
 
 LOCK_SECONDS = 20
@@ -109,6 +107,8 @@ class RunFolder:
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            from filelock import FileLock, Timeout  # whoever only predicts does without it
+
             lock = FileLock(self.path / ".lock", timeout=LOCK_SECONDS)
             lock.acquire()
         except Timeout:

@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from pets.data.sources.folder import ImageFolder
 from pets.errors import UserError
+from pets.settings import data as settings
 
 _TIMEOUT_SECONDS = 60.0
 
@@ -28,6 +29,7 @@ class OxfordPets(ImageFolder):
     """
 
     def __init__(self, root: str | Path) -> None:
+        settings.OxfordPets(root)
         self.base = Path(root).expanduser() / "oxford-iiit-pet"
         super().__init__(self.base / "images", recursive=False)
 
