@@ -53,7 +53,10 @@ class Data:
     ] = None
     cache: Annotated[
         Literal["none", "ram", "disk"],
-        Field(description="decoded images are kept: none, ram (for this run), disk (for later runs too)"),
+        Field(
+            description="decoded images are kept: none, ram (for this run), "
+            "disk (data.root/.pets_cache, for later runs too)"
+        ),
     ] = "none"
 
 
