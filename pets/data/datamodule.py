@@ -22,7 +22,6 @@ from pets.data.rng import Stream
 from pets.data.sampler import SeededSampler, Start, process_of
 from pets.data.sources.folder import ImageSource
 from pets.data.splits import Split, SplitRule, write_manifest
-from pets.errors import UserError
 from pets.settings.data import Data
 from pets.settings.parts import Part
 
@@ -175,7 +174,7 @@ class ImageDataModule(LightningDataModule):
         """
         for key, value in self.state_dict().items():
             if state_dict[key] != value:
-                raise UserError(f"the checkpoint was trained with {key}={state_dict[key]}, this run has {value}")
+                raise ValueError(f"the checkpoint was trained with {key}={state_dict[key]}, this run has {value}")
 
     def loader(
         self,

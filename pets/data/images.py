@@ -15,8 +15,6 @@ import torchvision.io  # noqa: F401  (registers torch.ops.image)
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from pets.errors import UserError
-
 T = TypeVar("T")
 
 MAX_PIXELS = 178_956_970
@@ -79,15 +77,15 @@ def image_shape(source: str | Path | bytes) -> tuple[int, int]:
 def _decoded(source: str | Path | bytes, decode: Callable[[bytes], T]) -> T:
     name, data = read_bytes(source)
     if not data:
-        raise UserError(f"{name}: the file is empty")
+        raise ValueError(f"{name}: the file is empty")
     try:
         return decode(data)
     except UnidentifiedImageError:
-        raise UserError(f"{name}: not an image of a known format ({', '.join(_FORMATS)})") from None
+        raise ValueError(f"{name}: not an image of a known format ({', '.join(_FORMATS)})") from None
     except Exception as error:  # a broken file makes the decoders raise nearly anything
         # torchvision puts the place in its own source before its message.
         reason = str(error).rsplit(".cpp:", 1)[-1].partition(", ")[2] if isinstance(error, RuntimeError) else str(error)
-        raise UserError(f"{name}: cannot be decoded: {' '.join((reason or repr(error)).split())}") from error
+        raise ValueError(f"{name}: cannot be decoded: {' '.join((reason or repr(error)).split())}") from error
 
 
 def read_bytes(source: str | Path | bytes) -> tuple[str, bytes]:
@@ -105,14 +103,14 @@ def read_bytes(source: str | Path | bytes) -> tuple[str, bytes]:
         with open(source, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > MAX_BYTES:
-                raise UserError(f"{name}: {size} bytes, more than the {MAX_BYTES} allowed")
+                raise ValueError(f"{name}: {size} bytes, more than the {MAX_BYTES} allowed")
             return name, file.read()
     except FileNotFoundError:
         raise FileNotFoundError(f"{name}: no such file") from None
     except IsADirectoryError:
-        raise UserError(f"{name}: is a directory, not an image file") from None
+        raise ValueError(f"{name}: is a directory, not an image file") from None
     except OSError as error:
-        raise UserError(f"{name}: cannot be read: {error.strerror}") from error
+        raise ValueError(f"{name}: cannot be read: {error.strerror}") from error
 
 
 @contextmanager
@@ -121,7 +119,7 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise UserError(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS} allowed")
+                raise ValueError(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS} allowed")
             yield image
 
 
@@ -158,7 +156,7 @@ def pillow_pixels(image: Image.Image) -> Tensor:
         grey = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise UserError(f"pixels of mode {image.mode} have no defined range; store them with 8 or 16 bits")
+        raise ValueError(f"pixels of mode {image.mode} have no defined range; store them with 8 or 16 bits")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -9,7 +9,6 @@ from torch.utils.data import Sampler
 
 from pets.data.batch import Request
 from pets.data.rng import Stream, generator
-from pets.errors import UserError
 
 
 class Start(NamedTuple):
@@ -31,7 +30,7 @@ def process_of(trainer: Trainer | None) -> tuple[int, int]:
     if trainer is None or trainer.world_size == 1:
         return 0, 1
     if trainer._accelerator_connector.use_distributed_sampler:
-        raise UserError(
+        raise ValueError(
             "trainer.use_distributed_sampler=true must be false: the data module gives every process its share"
         )
     return trainer.global_rank, trainer.world_size

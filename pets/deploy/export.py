@@ -15,7 +15,6 @@ from pets.augment.batch import evaluate_images
 from pets.deploy.artifact import WEIGHTS, Artifact
 from pets.deploy.exportable import Exportable
 from pets.deploy.metadata import write_metadata
-from pets.errors import UserError
 from pets.model.weights import first_line
 
 PROGRAM, ONNX, CARD = "model.pt2", "model.onnx", "README.md"
@@ -87,7 +86,7 @@ def export_program(artifact: Artifact) -> ExportedProgram:
         )
     except Exception as error:  # anything an architecture does can be beyond the tracer
         arch = artifact.metadata.spec["arch"]
-        raise UserError(f"model.arch={arch}: torch.export cannot express it: {first_line(error)}") from error
+        raise ValueError(f"model.arch={arch}: torch.export cannot express it: {first_line(error)}") from error
     program.example_inputs = None  # they would be saved as a pickle
     return program
 
@@ -135,5 +134,5 @@ def _difference(artifact: Artifact, runner: Callable[[Tensor], Tensor], name: st
             apart = (runner(images) - artifact.network.loss.probabilities(logits)).abs().max()
         difference = apart.clamp(min=difference).item()  # NaN stays
     if not difference <= TOLERANCE:
-        raise UserError(f"{name} differs from the network by {difference:.1e}, more than {TOLERANCE:.0e}")
+        raise ValueError(f"{name} differs from the network by {difference:.1e}, more than {TOLERANCE:.0e}")
     return difference

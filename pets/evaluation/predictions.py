@@ -19,7 +19,6 @@ from pets.augment.batch import evaluate_images
 from pets.data.batch import Batch
 from pets.data.images import open_image
 from pets.data.presize import Presize
-from pets.errors import UserError
 from pets.files import write_csv
 from pets.model.weights import first_line
 
@@ -54,7 +53,7 @@ class Predictions:
         if shapes != [(n, n_classes), (n,), (n,), (n,)]:
             raise ValueError(f"predictions of {n} images in {n_classes} classes cannot have the shapes {shapes}")
         if n == 0:
-            raise UserError("predictions of no image: the part that was to be predicted is empty")
+            raise ValueError("predictions of no image: the part that was to be predicted is empty")
         if self.targets.min() < 0 or self.targets.max() >= n_classes:
             raise ValueError(f"targets must be 0 to {n_classes - 1}, got {self.targets.min()} to {self.targets.max()}")
 
@@ -109,7 +108,7 @@ class Predictions:
         except FileNotFoundError:
             raise
         except Exception as error:  # a damaged archive fails in any way
-            raise UserError(f"{path}: cannot be read as predictions: {first_line(error)}") from error
+            raise ValueError(f"{path}: cannot be read as predictions: {first_line(error)}") from error
 
 
 def infer(
@@ -137,7 +136,7 @@ def infer(
         ValueError: If the classifier knows other classes, or the same in another order.
     """
     if tuple(classes) != tuple(classifier.classes):
-        raise UserError(
+        raise ValueError(
             f"the data have the {len(classes)} classes {', '.join(classes)}; "
             f"the classifier was trained on the {len(classifier.classes)} classes {', '.join(classifier.classes)}"
         )

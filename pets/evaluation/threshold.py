@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from pets.errors import UserError
 from pets.evaluation.intervals import Interval, wilson
 from pets.evaluation.predictions import Predictions
 
@@ -45,7 +44,7 @@ def threshold_for_precision(predictions: Predictions, precision: float) -> Thres
     shares = np.where(last_of_ties, hits / accepted, 0.0)
     reached = np.flatnonzero(shares >= precision)
     if not len(reached):
-        raise UserError(f"no threshold reaches precision {precision}, the best is {shares.max():.3f}")
+        raise ValueError(f"no threshold reaches precision {precision}, the best is {shares.max():.3f}")
     last = int(reached[-1])
     return Threshold(float(confidence[last]), wilson(int(hits[last]), last + 1), (last + 1) / len(order))
 

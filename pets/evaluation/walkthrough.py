@@ -11,7 +11,6 @@ from pets.data.batch import Batch
 from pets.data.datamodule import ImageDataModule
 from pets.data.dataset import Sample, collate
 from pets.data.images import open_image
-from pets.errors import UserError
 from pets.evaluation.figures.batches import first_samples
 from pets.model.classifier import Classifier
 
@@ -85,4 +84,4 @@ def _naming(names: list[str]) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"the batch of {', '.join(names)} fails: {error}") from error
+        raise ValueError(f"the batch of {', '.join(names)} fails: {error}") from error

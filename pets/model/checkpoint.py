@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from pets.errors import UserError
 from pets.model.network import Network
 from pets.model.weights import first_line, load_strictly
 from pets.runs.run_folder import RunFolder
@@ -37,7 +36,7 @@ class Checkpoint(NamedTuple):
         try:
             network = kind.from_spec(self.spec)
         except ValueError as error:
-            raise UserError(f"{self.path}: {error}") from error
+            raise ValueError(f"{self.path}: {error}") from error
         load_strictly(network, self.weights, str(self.path))
         return network.eval()
 
@@ -53,11 +52,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # a damaged or hostile file fails in any way inside the unpickler
-        raise UserError(f"{path}: cannot be read as a checkpoint of plain values: {first_line(error)}") from error
+        raise ValueError(f"{path}: cannot be read as a checkpoint of plain values: {first_line(error)}") from error
     if isinstance(content, dict) and "PetsDataModule" in content:  # as version 0.1 called it
         content["ImageDataModule"] = content.pop("PetsDataModule")
     if not isinstance(content, dict) or not {"pets", "state_dict", "ImageDataModule"} <= content.keys():
-        raise UserError(f"{path}: is not a checkpoint that task=fit wrote")
+        raise ValueError(f"{path}: is not a checkpoint that task=fit wrote")
     step = content.get("global_step", 0)
     return Checkpoint(path, content["pets"], content["state_dict"], content["ImageDataModule"], step, _epochs(content))
 

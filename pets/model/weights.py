@@ -7,8 +7,6 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from pets.errors import UserError
-
 SHOWN_KEYS = 3
 
 
@@ -25,9 +23,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file fails in any way inside the unpickler
         reason = first_line(error)
-        raise UserError(f"{path}: cannot be read as a state dict of plain tensors: {reason}") from error
+        raise ValueError(f"{path}: cannot be read as a state dict of plain tensors: {reason}") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{path}: must hold a state dict, that is a mapping of names to tensors")
+        raise ValueError(f"{path}: must hold a state dict, that is a mapping of names to tensors")
     return dict(state)
 
 
@@ -52,7 +50,7 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str, d
     }
     if any(problems.values()):
         told = "; ".join(f"{len(keys)} {what}: {_first(keys)}" for what, keys in problems.items() if keys)
-        raise UserError(f"{origin}: the state dict does not fit the model: {told}")
+        raise ValueError(f"{origin}: the state dict does not fit the model: {told}")
     module.load_state_dict(given, strict=False)
 
 

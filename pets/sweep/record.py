@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pets.errors import UserError
 from pets.evaluation.intervals import Interval, wilson
 from pets.files import write_text
 
@@ -59,7 +58,7 @@ def read_job(folder: Path, name: str = "") -> Job | None:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         job = Job(**{**record, "overrides": tuple(record["overrides"])}, name=name)
     except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: not the record of a job ({error}); delete it to run the job again") from None
+        raise ValueError(f"{path}: not the record of a job ({error}); delete it to run the job again") from None
     metrics = folder / "metrics.json"
     if job.error is not None or not metrics.is_file():
         return job

@@ -12,7 +12,6 @@ from pets import records
 from pets.deploy.artifact import Artifact, read_artifact
 from pets.deploy.export import export, missing_for_onnx
 from pets.deploy.model_card import model_card
-from pets.errors import UserError
 from pets.runs import resume
 from pets.runs.run_folder import RunFolder
 
@@ -80,9 +79,9 @@ def read_metrics(path: str | None, checkpoint: Path) -> dict[str, Any] | None:
     try:
         metrics = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"export.metrics={file}: is not JSON: {error}") from error
+        raise ValueError(f"export.metrics={file}: is not JSON: {error}") from error
     if not isinstance(metrics, dict) or not {"n", "split", "seed"} <= metrics.keys():
-        raise UserError(f"export.metrics={file}: is not a metrics.json of this project")
+        raise ValueError(f"export.metrics={file}: is not a metrics.json of this project")
     return metrics
 
 

@@ -20,7 +20,6 @@ from pets.data.image_table import ImageTable
 from pets.data.images import read_bytes
 from pets.data.presize import Presize
 from pets.data.sources.folder import CACHE_FOLDER
-from pets.errors import UserError
 
 FORMAT = 1
 """Of the file: pixels, shapes, digest."""
@@ -83,7 +82,7 @@ def _on_disk(table: ImageTable, presize: Presize, show_progress: bool) -> tuple[
             _write(path, shapes, table, presize, show_progress)
             return ResizedImages.mapped(shapes, path), False
     except OSError as error:
-        raise UserError(
+        raise ValueError(
             f"data.cache=disk: {folder} cannot be used: {error.strerror or error}; data.cache=ram keeps the images in "
             "memory, and data.root= can name a folder that can be written to"
         ) from error

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from pets.errors import UserError
 from pets.settings.data import Folder
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"})
@@ -105,7 +104,7 @@ class ImageFolder:
 
     def official(self) -> dict[str, list[str]]:
         """Raise: no split comes with a plain folder."""
-        raise UserError(
+        raise ValueError(
             "data.split.method=official: no official split comes with these images; use random, stratified or column"
         )
 
