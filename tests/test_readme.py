@@ -8,7 +8,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from pets.model import backbone
+from pets.model import resnet
 from pets.settings import config
 
 ROOT = Path(__file__).parents[1]
@@ -21,8 +21,8 @@ def test_the_python_snippet_runs(tiny_pets: Path, tmp_path: Path, monkeypatch: p
     (tmp_path / "photos").symlink_to(tiny_pets)
     monkeypatch.chdir(tmp_path)
     # Published weights need the network; sizes and steps are cut so that it takes seconds.
-    monkeypatch.setattr(backbone, "_download", lambda arch, member: {})
-    monkeypatch.setattr(backbone, "load_strictly", lambda *args, **kwargs: None)
+    monkeypatch.setattr(resnet, "_download", lambda arch, member: {})
+    monkeypatch.setattr(resnet, "load_strictly", lambda *args, **kwargs: None)
     quiet = "logger=False, enable_progress_bar=False, enable_checkpointing=False"
     smaller = {
         "size=224": "size=32",
