@@ -4,8 +4,10 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from lightning import Trainer, seed_everything
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
@@ -13,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from pets import machine
 from pets.callbacks.checkpoint_io import AtomicCheckpointIO
 from pets.data.datamodule import ImageDataModule
+from pets.errors import UserError
 from pets.evaluation.evaluate import Options
 from pets.model.classifier import Classifier
 from pets.runs.run_folder import RunFolder
@@ -65,7 +68,12 @@ def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: An
     files = AtomicCheckpointIO(RunFolder(cfg.run_dir).checkpoints, filter(None, kept))
     settings["plugins"] = [files, *_plugins(cfg)]
     settings["logger"] = [_logger(node, resumed_step) for node in _nodes(cfg, "logger")]
-    built: Trainer = instantiate(cfg.trainer, **(settings | replacements), _convert_="all")
+    try:
+        built: Trainer = instantiate(cfg.trainer, **(settings | replacements), _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, MisconfigurationException):  # Lightning's for what this machine lacks
+            raise UserError(f"trainer: {error.__cause__}") from error
+        raise
     return built
 
 
@@ -96,7 +104,7 @@ def _nodes(cfg: DictConfig, group: str) -> Iterator[DictConfig]:
         if isinstance(node, DictConfig) and "_target_" in node:
             yield node
         elif node is not None:
-            raise ValueError(f"{group}.{name}={node!r} is not allowed: null, or keys with a _target_")
+            raise UserError(f"{group}.{name}={node!r} is not allowed: null, or keys with a _target_")
 
 
 def _check_processes(settings: DictConfig) -> None:
@@ -108,7 +116,7 @@ def _check_processes(settings: DictConfig) -> None:
     processes = int(settings.devices) if str(settings.devices).isdecimal() else 1
     # Two are allowed on any machine, to try what several do.
     if machine.on_cpu(settings.accelerator) and processes > max(2, machine.available_cores()):
-        raise ValueError(
+        raise UserError(
             f"trainer.devices={processes} is not allowed: on the CPU a process each, "
             f"and this machine has {machine.available_cores()} cores"
         )

@@ -2,16 +2,10 @@
 
 import re
 
-from hydra.errors import HydraException, InstantiationException
-from omegaconf.errors import OmegaConfBaseException
-
 
 class UserError(ValueError):
     """A wrong command, file or installation; the message is one line that names the key or file and what is allowed."""
 
-
-USER_ERRORS = (UserError, OSError, HydraException, OmegaConfBaseException)
-"""What a person can mend. Anything else, such as a shape error inside NumPy, is a bug and keeps its traceback."""
 
 _MEMORY = (
     "out of memory: lower data.batch_size, augment.size, data.presize.size or data.num_workers, "
@@ -37,15 +31,23 @@ def advice(error: BaseException) -> str | None:
 
 
 def is_user_error(error: BaseException) -> bool:
-    """Tell whether a person can mend an error; of Hydra's wrapping, the cause decides."""
+    """Tell whether a person can mend an error; of Hydra's wrapping, the cause decides.
+
+    Anything else, such as a shape error inside NumPy, is a bug and keeps its traceback.
+    """
+    from hydra.errors import HydraException, InstantiationException  # whoever only predicts does without Hydra
+    from omegaconf.errors import OmegaConfBaseException
+
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         # A wrong argument of a class that the command names is the command's fault.
         return is_user_error(error.__cause__) or isinstance(error.__cause__, TypeError | ValueError | ImportError)
-    return isinstance(error, USER_ERRORS)
+    return isinstance(error, UserError | OSError | HydraException | OmegaConfBaseException)
 
 
 def explain(error: BaseException) -> str:
     """Return the one line that a person needs of an error, without Hydra's wrapping: the key, then its cause."""
+    from hydra.errors import InstantiationException
+
     key = ""
     while isinstance(error, InstantiationException):
         named = re.search(r"^full_key: (\S+)$", str(error), re.MULTILINE)

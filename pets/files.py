@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from pets.errors import UserError
 from pets.escape import printable, to_cell
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _check_kind(status: os.stat_result, path: str | Path) -> None:
         raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
-        raise ValueError(f"{printable(str(path))}: is {kind}, not a file")
+        raise UserError(f"{printable(str(path))}: is {kind}, not a file")
 
 
 def read_bytes(path: str | Path, most: int = MAX_BYTES) -> bytes:
@@ -81,7 +82,7 @@ def read_bytes(path: str | Path, most: int = MAX_BYTES) -> bytes:
     with open_regular(path) as file:
         data = file.read(most + 1)
     if len(data) > most:
-        raise ValueError(f"{printable(str(path))}: is larger than the {most:,} bytes allowed")
+        raise UserError(f"{printable(str(path))}: is larger than the {most:,} bytes allowed")
     return data
 
 
@@ -210,7 +211,7 @@ def refuse_links(folder: Path) -> None:
             kind = stat.S_IFMT(os.lstat(path).st_mode)
             inside = kind == stat.S_IFLNK and os.path.realpath(path).startswith(root)
             if kind not in (stat.S_IFREG, stat.S_IFDIR) and not inside:
-                raise ValueError(
+                raise UserError(
                     f"{printable(path)}: is {_KINDS.get(kind, 'no file')}: a run folder holds files of its own"
                 )
 

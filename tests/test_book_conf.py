@@ -42,7 +42,7 @@ def test_phases_are_the_books(
     shapes: tuple[tuple[float, ...], ...],
 ) -> None:
     cfg = composed(f"book_{name}")
-    recipe: Recipe = instantiate(cfg.recipe)
+    recipe: Recipe = instantiate(cfg.recipe, _convert_="all")
     assert cfg.model.arch == arch
     assert [phase.frozen for phase in recipe.phases] == [True, False]
     assert tuple(phase.epochs for phase in recipe.phases) == epochs

@@ -25,7 +25,7 @@ def test_the_key_comes_before_a_cause_that_does_not_name_it() -> None:
 
 def test_a_cause_that_names_a_key_stands_alone() -> None:
     node = {"_target_": "pets.data.presize.Presize", "size": 0}
-    assert explain(failure(**node)).startswith("data.presize.size=0 must be")
+    assert explain(failure(**node)).startswith("data.presize.size=0 is not allowed: a whole number")
 
 
 @pytest.mark.parametrize(

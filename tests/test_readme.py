@@ -8,8 +8,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from pets import rules
-from pets.model import backbone
+from pets.model import resnet
+from pets.settings import config
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,8 +21,8 @@ def test_the_python_snippet_runs(tiny_pets: Path, tmp_path: Path, monkeypatch: p
     (tmp_path / "photos").symlink_to(tiny_pets)
     monkeypatch.chdir(tmp_path)
     # Published weights need the network; sizes and steps are cut so that it takes seconds.
-    monkeypatch.setattr(backbone, "_download", lambda arch, member: {})
-    monkeypatch.setattr(backbone, "load_strictly", lambda *args, **kwargs: None)
+    monkeypatch.setattr(resnet, "_download", lambda arch, member: {})
+    monkeypatch.setattr(resnet, "load_strictly", lambda *args, **kwargs: None)
     quiet = "logger=False, enable_progress_bar=False, enable_checkpointing=False"
     smaller = {
         "size=224": "size=32",
@@ -55,7 +55,7 @@ def test_every_command_composes_and_follows_the_rules(command: str) -> None:
     words = [sweeps.get(word, word) for word in shlex.split(command)[2:] if not word.startswith("-")]
     words = [re.sub("=S$", "=0", word.replace("=~", "=/home")) for word in words if not word.startswith("hydra.")]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        rules.check(compose("config", overrides=["run_dir=run", *words]))
+        config.check(compose("config", overrides=["run_dir=run", *words]))
 
 
 def test_every_picture_is_there() -> None:

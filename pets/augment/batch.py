@@ -9,6 +9,7 @@ from torch import Tensor
 from pets.augment import geometry, lighting
 from pets.augment.mix import mix_batch
 from pets.data.batch import Batch
+from pets.errors import UserError
 from pets.settings.augment import Augment
 
 
@@ -76,7 +77,7 @@ class BatchTransform(Augment):
         if self.mix == "none":
             return batch._replace(images=images)
         if n_classes is None:
-            raise ValueError(f"augment.mix={self.mix} needs the number of classes: call train(batch, n_classes)")
+            raise UserError(f"augment.mix={self.mix} needs the number of classes: call train(batch, n_classes)")
         images, targets = mix_batch(
             images, batch.targets, batch.uniforms, kind=self.mix, alpha=self.mix_alpha, n_classes=n_classes
         )
@@ -122,4 +123,4 @@ def _resize(images: Tensor, size: int) -> Tensor:
 
 def _require_uint8(images: Tensor) -> None:
     if images.dtype != torch.uint8:
-        raise ValueError(f"the batch transform takes uint8 images, got {images.dtype}: were they transformed twice?")
+        raise UserError(f"the batch transform takes uint8 images, got {images.dtype}: were they transformed twice?")

@@ -5,19 +5,23 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from pets.callbacks.training_state import training_state
+from pets.errors import UserError
 from pets.files import own_folder, write_bytes
 from pets.model.checkpoint import read_plain
 from pets.settings.metrics import checkpoint_mode
+from pets.settings.training import BestCheckpoint
 
 
-def best_checkpoint(monitor: str, mode: str | None = None, **options: Any) -> ModelCheckpoint:
+def best_checkpoint(
+    monitor: str = "valid/error_rate", mode: Literal["min", "max"] | None = None, **options: Any
+) -> ModelCheckpoint:
     """Return Lightning's callback that keeps the best checkpoint; the mode follows from the metric.
 
     Args:
@@ -28,6 +32,7 @@ def best_checkpoint(monitor: str, mode: str | None = None, **options: Any) -> Mo
     Raises:
         ValueError: As in `checkpoint_mode`.
     """
+    BestCheckpoint(monitor, mode)
     return ModelCheckpoint(monitor=monitor, mode=checkpoint_mode(monitor, mode), **options)
 
 
@@ -79,7 +84,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             return training_state(read_plain(Path(path)), self.folders, in_place)
         except ValueError as error:
-            raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+            raise UserError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a regular file that lies in a folder of checkpoints of the run; leave everything else."""

@@ -17,6 +17,7 @@ from pets.escape import markdown, printable
 from pets.evaluation.figures.batches import before_and_after, show_batch
 from pets.evaluation.figures.schedule import schedule_figure
 from pets.files import or_warn, write_figure
+from pets.settings import training as settings
 from pets.settings.config import leaves
 from pets.settings.metrics import CURVES
 
@@ -146,6 +147,7 @@ class Dashboards(Callback):
     """
 
     def __init__(self, images: int = 3) -> None:
+        settings.Dashboards(images)
         self.images = images
         self._seen = 0
         self._since = 0.0

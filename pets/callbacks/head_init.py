@@ -9,6 +9,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from pets.data.datamodule import ImageDataModule
+from pets.errors import UserError
 from pets.evaluation.predictions import evaluating, gather
 from pets.model.closed_form import discriminant_head
 
@@ -30,7 +31,7 @@ class HeadInit(Callback):
             return
         data = getattr(trainer, "datamodule", None)
         if not isinstance(data, ImageDataModule):
-            raise ValueError("model.head.init=lda: the trainer needs the data module, trainer.fit(model, data)")
+            raise UserError("model.head.init=lda: the trainer needs the data module, trainer.fit(model, data)")
         features, targets = training_features(trainer, module, data)
         closed_form = discriminant_head(features, targets, len(module.classes), module.head_options["shrinkage"])
         weight, bias = trainer.strategy.broadcast(closed_form)

@@ -20,10 +20,12 @@ from pets import console, private_api
 from pets.callbacks.boards import PICTURES, log_figure
 from pets.callbacks.one_cycle import OneCycle, data_module_for
 from pets.data.batch import Batch
+from pets.errors import UserError
 from pets.evaluation.figures.lr_curve import lr_curve_figure
 from pets.files import or_warn, write_figure, write_text
-from pets.schedule.lr_range import RULES, WHY, LRCurve, has_diverged, label, learning_rate, smooth
+from pets.schedule.lr_range import WHY, LRCurve, has_diverged, label, learning_rate, smooth
 from pets.schedule.recipe import Phase, Recipe
+from pets.settings import training as settings
 
 _inform = rank_zero_only(logging.getLogger(__name__).info)
 
@@ -55,21 +57,14 @@ class LRFinder(Callback):
     def __init__(
         self,
         mode: Literal["report", "apply"] = "report",
-        suggestion: str = "valley",
+        suggestion: Literal["valley", "slide", "steep", "minimum"] = "valley",
         start_lr: float = 1e-7,
         end_lr: float = 10.0,
         num_steps: int = 100,
         dirpath: str | Path | None = None,
         recipe: Recipe | None = None,
     ) -> None:
-        if mode not in ("report", "apply"):
-            raise ValueError(f"lr_finder.mode={mode!r} is not allowed: report, apply")
-        if suggestion not in RULES:
-            raise ValueError(f"lr_finder.suggestion={suggestion!r} is not allowed: {', '.join(RULES)}")
-        if not 0 < start_lr < end_lr < float("inf"):
-            raise ValueError(f"lr_finder.start_lr={start_lr!r} is not allowed: above 0 and below end_lr={end_lr!r}")
-        if not isinstance(num_steps, int) or num_steps < 30:
-            raise ValueError(f"lr_finder.num_steps={num_steps!r} is not allowed: a whole number, at least 30")
+        settings.LRFinder(mode, suggestion, start_lr, end_lr, num_steps, dirpath)
         self.mode = mode
         self.suggestion = suggestion
         self.start_lr, self.end_lr, self.num_steps = start_lr, end_lr, num_steps
@@ -84,7 +79,7 @@ class LRFinder(Callback):
         one_cycle = next((one for one in trainer.callbacks if isinstance(one, OneCycle)), None)  # type: ignore[attr-defined]
         recipe = self.recipe or (one_cycle.recipe if one_cycle else None)
         if recipe is None:
-            raise ValueError("LRFinder needs the OneCycle callback in the trainer, or a recipe of its own")
+            raise UserError("LRFinder needs the OneCycle callback in the trainer, or a recipe of its own")
         phase = recipe.phases[0]
         self.curve = lr_range_test(trainer, pl_module, phase, self.start_lr, self.end_lr, self.num_steps)
         picture = self._write(trainer, self.curve) if trainer.is_global_zero else None
@@ -261,4 +256,4 @@ def _batches(trainer: Trainer) -> Iterator[tuple[int, Batch]]:
             batch = private_api.before_batch_transfer(module, trainer.precision_plugin.convert_input(batch))
             yield index, trainer.strategy.batch_to_device(batch)
         if index < 0:
-            raise ValueError("LRFinder: the training loader has no batch")
+            raise UserError("LRFinder: the training loader has no batch")

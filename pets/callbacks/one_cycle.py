@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
 from pets.data.datamodule import ImageDataModule
+from pets.errors import UserError
 from pets.schedule.one_cycle import Position, one_cycle_lr, one_cycle_momentum, position
 from pets.schedule.recipe import Phase, Recipe
 from pets.settings.parts import GROUPS
@@ -29,7 +30,7 @@ def data_module_for(trainer: Trainer, phases: Iterable[Phase]) -> ImageDataModul
         return data
     for index, phase in enumerate(phases):
         if phase.size is not None:
-            raise ValueError(f"recipe.phases[{index}].size={phase.size} is not allowed: the fit has no ImageDataModule")
+            raise UserError(f"recipe.phases[{index}].size={phase.size} is not allowed: the fit has no ImageDataModule")
     return None
 
 
@@ -67,14 +68,14 @@ class OneCycle(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.max_steps != -1 and trainer.ckpt_path is not None:
             # Lightning 2.6 then counts the checkpoint's epoch twice: the next has other data, and the last is left out.
-            raise ValueError(
+            raise UserError(
                 f"trainer.max_steps={trainer.max_steps} cannot be resumed: set recipe.epochs or limit_train_batches"
             )
         self._check_optimizers(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if math.isinf(trainer.num_training_batches):
-            raise ValueError("OneCycle needs a training loader with a length: a cycle has to know its last step")
+            raise UserError("OneCycle needs a training loader with a length: a cycle has to know its last step")
         self._apply_phase(trainer, pl_module)
         self._set_hyperparameters(trainer.optimizers[0], self._position(trainer, 0))
 
@@ -148,21 +149,21 @@ class OneCycle(Callback):
         epochs = self.recipe.epochs
         # fast_dev_run sets its own limits: the recipe is then followed for these few steps.
         if trainer.max_epochs != epochs and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            raise ValueError(
+            raise UserError(
                 f"trainer.max_epochs={trainer.max_epochs}, but the recipe has {epochs} epochs: "
                 f"set max_epochs={epochs}, or change the recipe"
             )
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Timer) and callback.time_remaining() is not None:
-                raise ValueError("trainer.max_time: a cycle has to know its last step, set trainer.max_steps instead")
+                raise UserError("trainer.max_time: a cycle has to know its last step, set trainer.max_steps instead")
             if isinstance(callback, GradientAccumulationScheduler) and set(callback.scheduling) != {0}:
-                raise ValueError("accumulate_grad_batches must not change: a cycle has to know its last step")
+                raise UserError("accumulate_grad_batches must not change: a cycle has to know its last step")
             if isinstance(callback, EarlyStopping):
                 rank_zero_warn("EarlyStopping may cut the cycle short: its best epochs are those at the end")
 
     def _check_optimizers(self, trainer: Trainer) -> None:
         if len(trainer.optimizers) != 1 or trainer.lr_scheduler_configs:
-            raise ValueError("OneCycle sets the learning rates: configure_optimizers must return one optimizer only")
+            raise UserError("OneCycle sets the learning rates: configure_optimizers must return one optimizer only")
         names = [group.get("name", "unnamed") for group in trainer.optimizers[0].param_groups]
         if not all(name.split("/")[0] in GROUPS for name in names):
-            raise ValueError(f"OneCycle knows the groups {', '.join(GROUPS)}, the optimizer has {', '.join(names)}")
+            raise UserError(f"OneCycle knows the groups {', '.join(GROUPS)}, the optimizer has {', '.join(names)}")

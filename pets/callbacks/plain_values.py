@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+from pets.errors import UserError
 from pets.escape import printable
 
 Rule = Callable[[Any, str], object]
@@ -23,7 +24,7 @@ def refuse(where: str, value: object, allowed: str) -> NoReturn:
     found = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
     if isinstance(value, str | int | float | None):
         found = printable(repr(value))
-    raise ValueError(f"{where}={found[:SHOWN]} is not allowed: {allowed}")
+    raise UserError(f"{where}={found[:SHOWN]} is not allowed: {allowed}")
 
 
 def text(value: object, where: str) -> str:
@@ -46,7 +47,7 @@ def has(value: Any, keys: Sequence[str], where: str) -> None:
     mapping(value, where)
     for key in keys:
         if key not in value:
-            raise ValueError(f"{where}.{key} is missing")
+            raise UserError(f"{where}.{key} is missing")
 
 
 def only(value: Any, keys: Sequence[str], where: str) -> None:

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ProgressBar
 
 from pets import console
 from pets.callbacks.history import phase_of
+from pets.settings import training as settings
 
 LOSS, ERROR = "train/loss", "valid/error_rate"
 NOTE_SECONDS = 0.5
@@ -26,8 +27,7 @@ class Progress(ProgressBar):
     """
 
     def __init__(self, bar: Literal["auto", "on", "off"] = "auto") -> None:
-        if bar not in ("auto", "on", "off"):
-            raise ValueError(f"callbacks.progress.bar={bar!r} is not allowed: auto, on, off")
+        settings.Progress(bar)
         super().__init__()
         self.is_enabled = bar == "on" or (bar == "auto" and console.is_terminal())
         self._bar = console.Bar(None, "", None)

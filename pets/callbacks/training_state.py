@@ -29,6 +29,7 @@ from pets.callbacks.plain_values import (
     tensors,
     text,
 )
+from pets.errors import UserError
 from pets.escape import printable
 from pets.model.weights import first_line, misfits
 
@@ -58,7 +59,7 @@ def training_state(content: Mapping[str, Any], folders: Sequence[str], in_place:
         ValueError: Naming the key that is missing, or has a value that no fit has saved.
     """
     if missing := [part for part in PARTS if part not in content]:
-        raise ValueError(f"{missing[0]} is missing, so no fit can go on from it")
+        raise UserError(f"{missing[0]} is missing, so no fit can go on from it")
     state = {key: value for key, value in content.items() if key not in IGNORED}
     for key, value in state.items():
         (PARTS | OPTIONAL_PARTS).get(key, plain)(value, text(key, "a key"))
@@ -77,7 +78,7 @@ def check_fits(path: Path, trainer: Trainer, module: LightningModule, images: in
     state = trainer.strategy.load_checkpoint(path, weights_only=True)
     try:
         if problem := misfits(module, state["state_dict"]):
-            raise ValueError(f"the state dict does not fit the model: {printable(problem)}")
+            raise UserError(f"the state dict does not fit the model: {printable(problem)}")
         like(state["smoothed_loss"], dict(module.smoothed_loss.named_buffers()), "smoothed_loss")  # type: ignore
         saved, own = state["loops"]["fit_loop"], trainer.fit_loop.state_dict()
         has(saved, ("epoch_progress", "epoch_loop.batch_progress"), "loops.fit_loop")
@@ -87,7 +88,7 @@ def check_fits(path: Path, trainer: Trainer, module: LightningModule, images: in
             refuse("start.images", state["start"]["images"], f"at most the {images:,} to train on")
         _try_optimizer(state["optimizer_states"][0], module)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}") from error
 
 
 def _try_optimizer(saved: dict[str, Any], module: LightningModule) -> None:
@@ -98,13 +99,13 @@ def _try_optimizer(saved: dict[str, Any], module: LightningModule) -> None:
             optimizer = twin.configure_optimizers()
             names = [group["name"] for group in optimizer.param_groups]
             if [group.get("name") for group in saved["param_groups"]] != names:
-                raise ValueError(f"the groups are not {', '.join(names)}")
+                raise UserError(f"the groups are not {', '.join(names)}")
             optimizer.load_state_dict(copy.deepcopy(saved))
             for parameter in twin.parameters():
                 parameter.grad = torch.zeros_like(parameter)
             optimizer.step(lambda: torch.zeros(()))
     except Exception as error:  # torch checks little of a state, and fails anywhere
-        raise ValueError(f"optimizer_states: cannot go on from it: {printable(first_line(error))}") from error
+        raise UserError(f"optimizer_states: cannot go on from it: {printable(first_line(error))}") from error
 
 
 def _callback(name: str, state: dict[str, Any], folders: Sequence[str], in_place: bool) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from pets.data.rng import Stream
 from pets.data.sampler import SeededSampler, Start, process_of
 from pets.data.sources.folder import ImageSource
 from pets.data.splits import Split, SplitRule, write_manifest
+from pets.errors import UserError
 from pets.settings.data import Cache, Data
 from pets.settings.parts import Part
 from pets.signals import leave_to_parent
@@ -175,7 +176,7 @@ class ImageDataModule(LightningDataModule):
         """
         for key, value in self.state_dict().items():
             if (trained := state_dict.get(key)) != value:
-                raise ValueError(f"the checkpoint was trained with {key}={trained}, this run has {value}")
+                raise UserError(f"the checkpoint was trained with {key}={trained}, this run has {value}")
 
     def loader(
         self,

@@ -15,6 +15,7 @@ from pets.data.labels import Vocab
 from pets.data.sources.folder import ImageSource, examples
 from pets.data.sources.table import CsvTable
 from pets.data.splits import Split, SplitRule
+from pets.errors import UserError
 from pets.escape import from_cell
 from pets.files import read_text
 from pets.settings.parts import PARTS, Part
@@ -22,7 +23,7 @@ from pets.settings.parts import PARTS, Part
 T = TypeVar("T")
 
 
-class SampleError(ValueError):
+class SampleError(UserError):
     """An image that cannot be loaded; the message names the file, in one line."""
 
     def __init__(self, message: str) -> None:
@@ -80,10 +81,10 @@ class ImageTable:
             ValueError: The part is unknown or empty.
         """
         if part not in PARTS:
-            raise ValueError(f"part={part!r} must be one of {', '.join(PARTS)}")
+            raise UserError(f"part={part!r} must be one of {', '.join(PARTS)}")
         indices: np.ndarray = getattr(self.split, part)
         if not len(indices):
-            raise ValueError(
+            raise UserError(
                 f"the part {part!r} is empty; data.split.test_pct or data.split.method=official fills 'test'"
             )
         return indices
@@ -119,7 +120,7 @@ def build_image_table(
     left_out = {} if exclude is None else read_excluded(exclude, listing.files)
     files = [file for file in listing.files if file not in left_out]
     if not files:
-        raise ValueError(f"data.exclude={exclude} leaves none of {len(listing.files):,} images")
+        raise UserError(f"data.exclude={exclude} leaves none of {len(listing.files):,} images")
     labels = dict(zip(files, labeller(files), strict=True))
     if relabel is not None:
         labels |= read_relabelled(relabel, source.root, files)
@@ -148,9 +149,9 @@ def read_excluded(path: str | Path, files: Iterable[str]) -> dict[str, str]:
             columns = list(reader.fieldnames or ())
             names = [from_cell(row.get("file") or "") for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"data.exclude={path} is no CSV file in UTF-8: {error}") from error
+        raise UserError(f"data.exclude={path} is no CSV file in UTF-8: {error}") from error
     if "file" not in columns:
-        raise ValueError(f"data.exclude={path} has no column 'file'; its columns: {examples(columns)}")
+        raise UserError(f"data.exclude={path} has no column 'file'; its columns: {examples(columns)}")
     _check_known(f"data.exclude={path}", names, files)
     return dict.fromkeys(names, f"excluded by {path.name}")
 
@@ -173,7 +174,7 @@ def read_relabelled(path: str | Path, root: Path, files: Iterable[str]) -> dict[
 def _check_known(origin: str, names: Iterable[str], files: Iterable[str]) -> None:
     unknown = sorted(set(names) - set(files))
     if unknown:
-        raise ValueError(f"{origin} names {len(unknown):,} files that are not in the data: {examples(unknown)}")
+        raise UserError(f"{origin} names {len(unknown):,} files that are not in the data: {examples(unknown)}")
 
 
 def find_undecodable(root: Path, files: Sequence[str], show_progress: bool = True) -> dict[str, str]:
@@ -196,7 +197,5 @@ def find_undecodable(root: Path, files: Sequence[str], show_progress: bool = Tru
             except (OSError, ValueError) as error:
                 reasons[file] = str(error).removeprefix(f"{path}: ")
     if len(reasons) == len(files):
-        raise ValueError(
-            f"data.on_error=skip leaves no image: none of {len(files):,} can be decoded: {examples(files)}"
-        )
+        raise UserError(f"data.on_error=skip leaves no image: none of {len(files):,} can be decoded: {examples(files)}")
     return reasons

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from pets.data.sources.folder import HEAD_BYTES, READS_HEIF, WITHOUT_HEIF, sniff
+from pets.errors import UserError
 from pets.files import open_regular
 
 if READS_HEIF:
@@ -85,17 +86,17 @@ def image_shape(source: str | Path | bytes) -> tuple[int, int]:
 def _decoded(source: str | Path | bytes, decode: Callable[[bytes], T]) -> T:
     name, data = read_bytes(source)
     if not data:
-        raise ValueError(f"{name}: the file is empty")
+        raise UserError(f"{name}: the file is empty")
     try:
         return decode(data)
     except UnidentifiedImageError:
         if sniff(data[:HEAD_BYTES]) == "heif" and not READS_HEIF:
-            raise ValueError(f"{name}: {WITHOUT_HEIF}") from None
-        raise ValueError(f"{name}: not an image of a known format ({', '.join(_FORMATS)})") from None
+            raise UserError(f"{name}: {WITHOUT_HEIF}") from None
+        raise UserError(f"{name}: not an image of a known format ({', '.join(_FORMATS)})") from None
     except Exception as error:  # a broken file makes the decoders raise nearly anything
         # torchvision puts the place in its own source before its message.
         reason = str(error).rsplit(".cpp:", 1)[-1].partition(", ")[2] if isinstance(error, RuntimeError) else str(error)
-        raise ValueError(f"{name}: cannot be decoded: {' '.join((reason or repr(error)).split())}") from error
+        raise UserError(f"{name}: cannot be decoded: {' '.join((reason or repr(error)).split())}") from error
 
 
 def read_bytes(source: str | Path | bytes) -> tuple[str, bytes]:
@@ -113,14 +114,14 @@ def read_bytes(source: str | Path | bytes) -> tuple[str, bytes]:
         with open_regular(source) as file:
             size = os.fstat(file.fileno()).st_size
             if size > MAX_BYTES:
-                raise ValueError(f"{name}: {size} bytes, more than the {MAX_BYTES} allowed")
+                raise UserError(f"{name}: {size} bytes, more than the {MAX_BYTES} allowed")
             return name, file.read()
     except FileNotFoundError:
         raise FileNotFoundError(f"{name}: no such file") from None
     except IsADirectoryError:
-        raise ValueError(f"{name}: is a directory, not an image file") from None
+        raise UserError(f"{name}: is a directory, not an image file") from None
     except OSError as error:
-        raise ValueError(f"{name}: cannot be read: {error.strerror}") from error
+        raise UserError(f"{name}: cannot be read: {error.strerror}") from error
 
 
 @contextmanager
@@ -129,7 +130,7 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS} allowed")
+                raise UserError(f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS} allowed")
             yield image
 
 
@@ -166,7 +167,7 @@ def pillow_pixels(image: Image.Image) -> Tensor:
         grey = np.asarray(image).astype(np.uint32)
         image = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {image.mode} have no defined range; store them with 8 or 16 bits")
+        raise UserError(f"pixels of mode {image.mode} have no defined range; store them with 8 or 16 bits")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -15,6 +15,7 @@ import numpy as np
 
 from pets.data.sources.folder import examples
 from pets.data.sources.table import CsvTable
+from pets.errors import UserError
 from pets.settings.data import Regex
 
 _REGEX_SECONDS = 2.0
@@ -50,7 +51,7 @@ class RegexLabeller(Regex):
             labels.append(match[group] or "" if match else "")
         failed = [file for file, label in zip(files, labels, strict=True) if not label]
         if failed:
-            raise ValueError(
+            raise UserError(
                 f"data.labeller.pattern={self.pattern!r} finds no label in {len(failed):,} of {len(files):,} "
                 f"file names: {examples(failed)}"
             )
@@ -61,7 +62,7 @@ class RegexLabeller(Regex):
             with _time_limit(_REGEX_SECONDS):
                 return self._regex.search(name)
         except TimeoutError:
-            raise ValueError(
+            raise UserError(
                 f"data.labeller.pattern={self.pattern!r} takes more than {_REGEX_SECONDS:g} s on {name!r}: "
                 "a repeat inside a repeat, as in (a+)+, can take for ever"
             ) from None
@@ -99,7 +100,7 @@ class ParentLabeller:
         labels = [PurePosixPath(file).parent.name for file in files]
         failed = [file for file, label in zip(files, labels, strict=True) if not label]
         if failed:
-            raise ValueError(
+            raise UserError(
                 f"data.labeller: {len(failed):,} of {len(files):,} files lie directly in data.root, in no folder that "
                 f"could label them: {examples(failed)}"
             )
@@ -125,7 +126,7 @@ class TableLabeller:
         labels = self.table.labels()
         failed = [file for file in files if file not in labels]
         if failed:
-            raise ValueError(
+            raise UserError(
                 f"{self.table.path} has no row for {len(failed):,} of {len(files):,} files: {examples(failed)}"
             )
         return [labels[file] for file in files]
@@ -148,13 +149,13 @@ class Vocab:
         names = () if isinstance(classes, str) else tuple(classes)
         strangers = [name for name in names if not isinstance(name, str) or not name]
         if not names or strangers:
-            raise ValueError(f"data.classes={classes!r} must be a list of one or more names, each a non-empty string")
+            raise UserError(f"data.classes={classes!r} must be a list of one or more names, each a non-empty string")
         undecoded = [name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)]
         if undecoded:
-            raise ValueError(f"the classes {examples(undecoded)} are no UTF-8: rename the files, or use data.relabel")
+            raise UserError(f"the classes {examples(undecoded)} are no UTF-8: rename the files, or use data.relabel")
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
-            raise ValueError(f"data.classes names {examples(twice)} more than once")
+            raise UserError(f"data.classes names {examples(twice)} more than once")
         object.__setattr__(self, "classes", names)
 
     @classmethod
@@ -171,7 +172,7 @@ class Vocab:
         index = {name: i for i, name in enumerate(self.classes)}
         unknown = Counter(label for label in labels if label not in index)
         if unknown:
-            raise ValueError(
+            raise UserError(
                 f"{unknown.total():,} of {len(labels):,} labels are none of the {len(self)} classes of data.classes: "
                 f"{examples(sorted(unknown))}"
             )

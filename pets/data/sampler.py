@@ -10,6 +10,7 @@ from torch.utils.data import Sampler
 from pets import private_api
 from pets.data.batch import Request
 from pets.data.rng import Stream, generator
+from pets.errors import UserError
 
 
 class Start(NamedTuple):
@@ -31,7 +32,7 @@ def process_of(trainer: Trainer | None) -> tuple[int, int]:
     if trainer is None or trainer.world_size == 1:
         return 0, 1
     if private_api.uses_distributed_sampler(trainer):
-        raise ValueError(
+        raise UserError(
             "trainer.use_distributed_sampler=true must be false: the data module gives every process its share"
         )
     return trainer.global_rank, trainer.world_size
@@ -69,7 +70,7 @@ class SeededSampler(Sampler[Request]):
         start: Start = BEGINNING,
     ) -> None:
         if shuffle and n < world_size:
-            raise ValueError(f"{n} training images cannot be shared among {world_size} processes")
+            raise UserError(f"{n} training images cannot be shared among {world_size} processes")
         self.n = n
         self.seed = seed
         self.shuffle = shuffle

@@ -13,6 +13,7 @@ import numpy as np
 from pets.data.rng import Stream, generator
 from pets.data.sources.folder import ImageSource, examples
 from pets.data.sources.table import CsvTable
+from pets.errors import UserError
 from pets.files import read_text, write_text
 from pets.settings.data import Split as SplitSettings
 from pets.settings.parts import PARTS
@@ -70,7 +71,7 @@ class SplitRule(SplitSettings):
             split = _given(source.official(), files, left_out, "data.split.method=official")
         elif self.method == "column":
             if not isinstance(source, CsvTable):
-                raise ValueError("data.split.method=column needs a table, as data=csv gives")
+                raise UserError("data.split.method=column needs a table, as data=csv gives")
             split = _given(source.column(), files, left_out, "data.split.method=column")
         else:
             split = self._random(targets, len(classes))
@@ -102,7 +103,7 @@ def _allot(share: float, sizes: np.ndarray, most: np.ndarray) -> np.ndarray:
     for _ in range(total - int(taken.sum())):
         lacking = np.where(taken < most, sizes * total - taken * n, -np.inf)
         if np.isneginf(lacking).all():
-            raise ValueError(
+            raise UserError(
                 f"data.split: {total} of {n} files cannot be taken so that one of every class is left to train on"
             )
         taken[np.argmax(lacking)] += 1
@@ -115,10 +116,10 @@ def _given(parts: Mapping[str, Sequence[str]], files: Sequence[str], left_out: C
     named = [name for part in PARTS for name in parts.get(part, ())]
     twice = [name for name, count in Counter(named).items() if count > 1]
     if twice:
-        raise ValueError(f"{origin}: {len(twice):,} files are named twice, so that parts overlap: {examples(twice)}")
+        raise UserError(f"{origin}: {len(twice):,} files are named twice, so that parts overlap: {examples(twice)}")
     missing = sorted(set(named) - set(index) - set(left_out))
     if missing:
-        raise ValueError(
+        raise UserError(
             f"{origin}: {len(missing):,} of {len(named):,} files that it names are not in the data: {examples(missing)}"
         )
     extra = sorted(set(index) - set(named) - set(left_out))
@@ -134,11 +135,11 @@ def _given(parts: Mapping[str, Sequence[str]], files: Sequence[str], left_out: C
 def _check(split: Split, targets: np.ndarray, classes: Sequence[str], test_wanted: bool) -> None:
     for part, indices in zip(PARTS, split, strict=True):
         if not len(indices) and (part != "test" or test_wanted):
-            raise ValueError(f"data.split: the part {part!r} of {len(targets):,} files is empty")
+            raise UserError(f"data.split: the part {part!r} of {len(targets):,} files is empty")
     counts = np.bincount(targets[split.train], minlength=len(classes))
     missing = [name for name, count in zip(classes, counts, strict=True) if not count]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"data.split: {len(missing)} of {len(classes)} classes have no file to train on: {examples(missing)}; "
             "data.split.method=stratified keeps one of each"
         )
@@ -194,13 +195,13 @@ def read_manifest(path: str | Path) -> Manifest:
         left_out = {entry["file"]: entry["reason"] for entry in content["left_out"]}
         digest = _digest(parts)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ValueError(f"data.split.from={path} is not a split manifest: {error!r}") from error
+        raise UserError(f"data.split.from={path} is not a split manifest: {error!r}") from error
     if version != MANIFEST_VERSION:
-        raise ValueError(
+        raise UserError(
             f"data.split.from={path} has version {version!r}; this program reads version {MANIFEST_VERSION}"
         )
     if set(parts) != set(PARTS) or digest != recorded:
-        raise ValueError(f"data.split.from={path} was changed after it was written: its hash does not fit its parts")
+        raise UserError(f"data.split.from={path} was changed after it was written: its hash does not fit its parts")
     return Manifest(parts, left_out)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pets.deploy.metadata import NAME, Metadata, read_metadata
+from pets.errors import UserError
 from pets.model.checkpoint import read_checkpoint
 from pets.model.losses import loss_from_spec
 from pets.model.network import Network
@@ -43,7 +44,7 @@ def read_artifact(path: str | Path) -> Artifact:
         return Artifact(build(metadata, read_state_dict(path / WEIGHTS), str(path)), metadata, path)
     checkpoint = read_checkpoint(path)
     if not isinstance(checkpoint.weights, Mapping):
-        raise ValueError(f"{checkpoint.path}: is not a checkpoint that task=fit wrote")
+        raise UserError(f"{checkpoint.path}: is not a checkpoint that task=fit wrote")
     metadata = _describe(checkpoint.spec, checkpoint.data, checkpoint.path)
     return Artifact(build(metadata, checkpoint.weights, str(checkpoint.path)), metadata, checkpoint.path)
 
@@ -63,12 +64,12 @@ def build(metadata: Metadata, weights: Mapping[str, Tensor], origin: str) -> Net
             network = Network.from_spec({**metadata.spec, "loss": {"kind": loss.kind}})
         network.loss = loss
     except ValueError as error:
-        raise ValueError(f"{origin}: {error}") from error
+        raise UserError(f"{origin}: {error}") from error
     described = {name: _kind(tensor, "cpu") for name, tensor in network.state_dict().items()}
     given = {name: _kind(tensor) for name, tensor in weights.items()}
     for name in chain(described, given):
         if described.get(name) != given.get(name):
-            raise ValueError(
+            raise UserError(
                 f"{origin}: the tensor {str(name)[:200]!r} is {given.get(name, 'missing')}, "
                 f"the metadata says {described.get(name, 'none')}"
             )
@@ -84,9 +85,9 @@ def build(metadata: Metadata, weights: Mapping[str, Tensor], origin: str) -> Net
 def _describe(spec: object, data: object, path: Path) -> Metadata:
     """Return the metadata of a checkpoint from the parts that the network and the data module left in it."""
     if not isinstance(spec, Mapping) or not isinstance(data, Mapping):
-        raise ValueError(f"{path}: is not a checkpoint that task=fit wrote")
+        raise UserError(f"{path}: is not a checkpoint that task=fit wrote")
     if data.get("classes") != spec.get("classes"):
-        raise ValueError(f"{path}: the data and the model have different classes")
+        raise UserError(f"{path}: the data and the model have different classes")
     treatment = {key: value for key, value in data.items() if key != "classes"}
     return Metadata.from_values({**spec, **treatment, "threshold": None, "pets_version": version("pets")}, path)
 
@@ -103,4 +104,4 @@ def _check_statistics(metadata: Metadata, weights: Mapping[str, Tensor], origin:
     for name in ("mean", "std"):
         written = torch.tensor(metadata.spec[name], dtype=torch.float32)
         if not torch.allclose(weights[name].flatten(), written, rtol=1e-5, atol=1e-6):
-            raise ValueError(f"{origin}: {name}={written.tolist()} is not what the weights hold")
+            raise UserError(f"{origin}: {name}={written.tolist()} is not what the weights hold")

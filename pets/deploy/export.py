@@ -16,6 +16,7 @@ from pets.augment.batch import evaluate_images
 from pets.deploy.artifact import WEIGHTS, Artifact
 from pets.deploy.exportable import Exportable
 from pets.deploy.metadata import write_metadata
+from pets.errors import UserError
 from pets.files import write_text
 from pets.model.weights import first_line
 
@@ -92,7 +93,7 @@ def export_program(artifact: Artifact) -> ExportedProgram:
         )
     except Exception as error:  # anything an architecture does can be beyond the tracer
         arch = artifact.metadata.spec["arch"]
-        raise ValueError(f"model.arch={arch}: torch.export cannot express it: {first_line(error)}") from error
+        raise UserError(f"model.arch={arch}: torch.export cannot express it: {first_line(error)}") from error
     program.example_inputs = None  # they would be saved as a pickle
     return program
 
@@ -140,5 +141,5 @@ def _difference(artifact: Artifact, runner: Callable[[Tensor], Tensor], name: st
             apart = (runner(images) - artifact.network.loss.probabilities(logits)).abs().max()
         difference = apart.clamp(min=difference).item()  # NaN stays
     if not difference <= TOLERANCE:
-        raise ValueError(f"{name} differs from the network by {difference:.1e}, more than {TOLERANCE:.0e}")
+        raise UserError(f"{name} differs from the network by {difference:.1e}, more than {TOLERANCE:.0e}")
     return difference

@@ -13,10 +13,10 @@ from pets.data.presize import Presize
 from pets.errors import UserError
 from pets.files import read_bytes, write_text
 from pets.model.losses import loss_from_spec
-from pets.model.network import SPEC_KEYS
+from pets.model.network import SPEC_KEYS, SPEC_VERSION
 from pets.settings.augment import Augment
-from pets.settings.declare import declared, shown
-from pets.settings.model import Head, Model
+from pets.settings.declare import declared, fields, shown
+from pets.settings.model import Head, Library, Model
 
 NAME = "model.json"
 INTERPOLATION = "bilinear, antialiased"
@@ -35,7 +35,7 @@ class ModelJson:
 
     version: int
     arch: Name
-    source: Name
+    source: Library
     weights: Name | None
     head: Mapping[str, Any]
     classes: Annotated[Sequence[Name], Field(min_length=2)]
@@ -49,11 +49,25 @@ class ModelJson:
     threshold: Share | None
     pets_version: Name
 
+    @field_validator("version")
+    @classmethod
+    def _this_one(cls, number: int) -> int:
+        if number != SPEC_VERSION:
+            raise UserError(f"this release reads version {SPEC_VERSION}")
+        return number
+
+    @field_validator("presize")
+    @classmethod
+    def _complete(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        if settings.keys() != fields(Presize).keys():  # what is left out must not become a default
+            raise UserError(", ".join(fields(Presize)))
+        return settings
+
     @field_validator("classes")
     @classmethod
     def _different(cls, classes: Sequence[str]) -> Sequence[str]:
         if len(set(classes)) < len(classes):
-            raise ValueError("a list of two or more different names")
+            raise UserError("a list of two or more different names")
         return classes
 
 
@@ -125,16 +139,16 @@ def read_metadata(folder: Path) -> Metadata:
     try:
         values = json.loads(data.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: is not JSON in UTF-8: {shown(error)}") from error
+        raise UserError(f"{path}: is not JSON in UTF-8: {shown(error)}") from error
     return Metadata.from_values(values, path)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise UserError("a key stands twice in one object")
     return members
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise UserError(f"{name} is not a number of JSON")

@@ -1,4 +1,7 @@
-"""Predictions for single images and for many, from nothing but torch, torchvision, safetensors, NumPy and Pillow."""
+"""Predictions for single images and for many.
+
+Nothing but torch, torchvision, safetensors, NumPy, Pillow and pydantic is needed.
+"""
 
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
@@ -20,7 +23,9 @@ from pets.augment.batch import evaluate_images
 from pets.data.images import open_image, pillow_pixels
 from pets.data.presize import Presize
 from pets.deploy.artifact import Artifact, read_artifact
+from pets.errors import UserError
 from pets.model.weights import first_line
+from pets.settings.run import Predict
 
 ImageLike = str | Path | bytes | Image.Image | NDArray[np.uint8]
 """A path, the bytes of a file, a Pillow image, or RGB pixels uint8 (H, W, 3)."""
@@ -45,10 +50,10 @@ def pixels(image: ImageLike) -> Tensor:
             return pillow_pixels(image)
         except Exception as error:  # Pillow reads the file only now, and a broken one raises nearly anything
             name = getattr(image, "filename", "") or repr(image)
-            raise ValueError(f"{name}: cannot be decoded: {' '.join(str(error).split())}") from error
+            raise UserError(f"{name}: cannot be decoded: {' '.join(str(error).split())}") from error
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise ValueError(f"an array must be uint8 (H, W, 3), not {image.dtype} {image.shape}")
+            raise UserError(f"an array must be uint8 (H, W, 3), not {image.dtype} {image.shape}")
         return torch.from_numpy(np.array(image, order="C")).permute(2, 0, 1)
     raise TypeError(f"an image must be a path, bytes, a Pillow image or an array, not {type(image).__name__}")
 
@@ -92,14 +97,12 @@ class Predictor:
 
     def __init__(self, artifact: Artifact, *, device: str = "cpu", batch_size: int = 32, top_k: int = 5) -> None:
         """Use a network and its metadata; for the arguments see `load`."""
-        for name, value in (("batch_size", batch_size), ("top_k", top_k)):
-            if value < 1:
-                raise ValueError(f"{name}={value} must be 1 or more")
+        Predict(top_k=top_k, batch_size=batch_size)
         try:
             self.device = torch.device(device)
             self.network = artifact.network.to(self.device)
         except (RuntimeError, AssertionError) as error:  # torch's for an unknown and for an absent device
-            raise ValueError(f"device={device!r}: {first_line(error)}") from error
+            raise UserError(f"predict.device={device!r}: {first_line(error)}") from error
         self.metadata = artifact.metadata
         self.classes = artifact.metadata.classes
         self.threshold = artifact.metadata.threshold
@@ -194,7 +197,7 @@ class Predictor:
             values, indices = (x[:, : self.top_k] for x in probabilities.sort(dim=1, descending=True, stable=True))
         rows = probabilities.cpu().numpy()
         if not np.isfinite(rows).all():
-            raise ValueError(f"{self.origin}: the model's outputs are not finite: its weights are spoiled")
+            raise UserError(f"{self.origin}: the model's outputs are not finite: its weights are spoiled")
         return [self._prediction(*row) for row in zip(rows, values.tolist(), indices.tolist(), strict=True)]
 
     def _prediction(self, probabilities: NDArray[np.float32], values: list[float], indices: list[int]) -> Prediction:

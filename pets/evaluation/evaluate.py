@@ -11,6 +11,7 @@ from pets.evaluation.report import report
 from pets.evaluation.threshold import accepted, choose_threshold
 from pets.evaluation.tta import compare, tta
 from pets.model.metrics import expected_calibration_error, reliability_bins
+from pets.settings.run import Evaluate, Tta
 
 if TYPE_CHECKING:
     from pets.data.datamodule import ImageDataModule
@@ -40,12 +41,8 @@ class Options:
     """Weight in [0, 1] of the plain predictions in test-time augmentation."""
 
     def __post_init__(self) -> None:
-        if self.top_losses < 1:
-            raise ValueError(f"evaluate.top_losses={self.top_losses} must be 1 or more")
-        if self.precision is not None and not 0 < self.precision <= 1:
-            raise ValueError(f"evaluate.precision={self.precision} must be above 0 and at most 1")
-        if self.tta_n < 0:
-            raise ValueError(f"tta.n={self.tta_n} must be 0 or more")
+        Evaluate(cluster=self.cluster, top_losses=self.top_losses, precision=self.precision, embedding=self.embedding)
+        Tta(self.tta_n, self.tta_beta)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ from pets.augment.batch import evaluate_images
 from pets.data.batch import Batch
 from pets.data.images import open_image
 from pets.data.presize import Presize
+from pets.errors import UserError
 from pets.escape import printable
 from pets.files import open_regular, replacing, write_csv
 from pets.model.weights import first_line
@@ -57,11 +58,11 @@ class Predictions:
         n, n_classes = len(self.targets), len(self.classes)
         shapes = [self.probabilities.shape, self.targets.shape, self.losses.shape, self.files.shape]
         if shapes != [(n, n_classes), (n,), (n,), (n,)]:
-            raise ValueError(f"predictions of {n} images in {n_classes} classes cannot have the shapes {shapes}")
+            raise UserError(f"predictions of {n} images in {n_classes} classes cannot have the shapes {shapes}")
         if n == 0:
-            raise ValueError("predictions of no image: the part that was to be predicted is empty")
+            raise UserError("predictions of no image: the part that was to be predicted is empty")
         if self.targets.min() < 0 or self.targets.max() >= n_classes:
-            raise ValueError(f"targets must be 0 to {n_classes - 1}, got {self.targets.min()} to {self.targets.max()}")
+            raise UserError(f"targets must be 0 to {n_classes - 1}, got {self.targets.min()} to {self.targets.max()}")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -126,7 +127,7 @@ class Predictions:
         except FileNotFoundError:
             raise
         except Exception as error:  # a damaged archive fails in any way
-            raise ValueError(f"{path}: cannot be read as predictions: {first_line(error)}") from error
+            raise UserError(f"{path}: cannot be read as predictions: {first_line(error)}") from error
 
 
 def _check_archive(file: BinaryIO) -> None:
@@ -141,16 +142,16 @@ def _check_archive(file: BinaryIO) -> None:
         members = archive.infolist()
         unpacked = sum(member.file_size for member in members)
         if unpacked > max(UNPACKED_LEAST, UNPACKED_MOST * size):
-            raise ValueError(f"{size:,} bytes that unpack to {unpacked:,}")
+            raise UserError(f"{size:,} bytes that unpack to {unpacked:,}")
         for member in members:
             with archive.open(member) as stream:
                 version = np.lib.format.read_magic(stream)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape, _, dtype = read(stream)
                 if dtype.hasobject:
-                    raise ValueError("Object arrays would be unpickled")
+                    raise UserError("Object arrays would be unpickled")
                 if stream.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
-                    raise ValueError(f"{member.filename} says {dtype} {shape}, which is not its size")
+                    raise UserError(f"{member.filename} says {dtype} {shape}, which is not its size")
     file.seek(0)
 
 
@@ -162,18 +163,16 @@ def _check_columns(columns: dict[str, NDArray[Any]]) -> None:
     """
     for name, dtype in (("probabilities", np.float32), ("targets", np.int64), ("losses", np.float32)):
         if columns[name].dtype != dtype:
-            raise ValueError(f"{name} are {columns[name].dtype}, not {np.dtype(dtype)}")
+            raise UserError(f"{name} are {columns[name].dtype}, not {np.dtype(dtype)}")
     for name in ("files", "classes"):
         if columns[name].dtype.kind != "U" or columns[name].ndim != 1:
-            raise ValueError(
-                f"{name} are {columns[name].dtype} of {columns[name].ndim} dimensions, not a list of texts"
-            )
+            raise UserError(f"{name} are {columns[name].dtype} of {columns[name].ndim} dimensions, not a list of texts")
     probabilities = columns["probabilities"]
     if not ((probabilities >= 0) & (probabilities <= 1 + 1e-6)).all() or not np.isfinite(columns["losses"]).all():
-        raise ValueError("probabilities must be in [0, 1] and losses finite")
+        raise UserError("probabilities must be in [0, 1] and losses finite")
     for name in columns["files"].tolist():
         if PurePosixPath(name).is_absolute() or not name or ".." in PurePosixPath(name).parts or "\0" in name:
-            raise ValueError(f"the file {printable(name)} lies outside the data root")
+            raise UserError(f"the file {printable(name)} lies outside the data root")
 
 
 def infer(
@@ -201,7 +200,7 @@ def infer(
         ValueError: If the classifier knows other classes, or the same in another order.
     """
     if tuple(classes) != tuple(classifier.classes):
-        raise ValueError(
+        raise UserError(
             f"the data have the {len(classes)} classes {', '.join(classes)}; "
             f"the classifier was trained on the {len(classifier.classes)} classes {', '.join(classifier.classes)}"
         )

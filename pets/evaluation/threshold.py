@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pets.errors import UserError
 from pets.evaluation.intervals import Interval, wilson
 from pets.evaluation.predictions import Predictions
 
@@ -35,7 +36,7 @@ def threshold_for_precision(predictions: Predictions, precision: float) -> Thres
         ValueError: If the precision is not in (0, 1] or no threshold reaches it.
     """
     if not 0 < precision <= 1:
-        raise ValueError(f"precision must be in (0, 1], got {precision}")
+        raise UserError(f"precision must be in (0, 1], got {precision}")
     order = np.argsort(-predictions.confidence, kind="stable")
     confidence, hits = predictions.confidence[order], np.cumsum(predictions.correct[order])
     accepted = np.arange(1, len(order) + 1)
@@ -44,7 +45,7 @@ def threshold_for_precision(predictions: Predictions, precision: float) -> Thres
     shares = np.where(last_of_ties, hits / accepted, 0.0)
     reached = np.flatnonzero(shares >= precision)
     if not len(reached):
-        raise ValueError(f"no threshold reaches precision {precision}, the best is {shares.max():.3f}")
+        raise UserError(f"no threshold reaches precision {precision}, the best is {shares.max():.3f}")
     last = int(reached[-1])
     return Threshold(float(confidence[last]), wilson(int(hits[last]), last + 1), (last + 1) / len(order))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from pets.augment.batch import BatchTransform
 from pets.data.rng import Stream
+from pets.errors import UserError
 from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import Predictions, infer
 from pets.settings.parts import Part
@@ -46,7 +47,7 @@ def tta(
         ValueError: If n is below 1, beta is outside [0, 1] or `plain` predicts other images.
     """
     if n < 1:
-        raise ValueError(f"tta.n={n} must be 1 or more")
+        raise UserError(f"tta.n={n} must be 1 or more")
     # The data module knows its transform only by a protocol: mixing is this class's own setting.
     augment = replace(cast(BatchTransform, datamodule.batch_transform), mix="none").train
     passes = []
@@ -65,9 +66,9 @@ def blend(plain: Predictions, passes: Sequence[Predictions], beta: float = 0.25)
         ValueError: If beta is outside [0, 1] or a pass predicts other images than `plain`.
     """
     if not 0 <= beta <= 1:
-        raise ValueError(f"tta.beta={beta} must be in [0, 1]")
+        raise UserError(f"tta.beta={beta} must be in [0, 1]")
     if any(not np.array_equal(one.files, plain.files) for one in passes):
-        raise ValueError(f"tta: the plain predictions are not those of the same {len(passes[0])} images")
+        raise UserError(f"tta: the plain predictions are not those of the same {len(passes[0])} images")
     augmented = np.mean([one.probabilities for one in passes], axis=0, dtype=np.float32)
     probabilities = (1 - beta) * augmented + beta * plain.probabilities
     blended = replace(plain, probabilities=probabilities.astype(np.float32))

@@ -11,6 +11,7 @@ from pets.data.batch import Batch
 from pets.data.datamodule import ImageDataModule
 from pets.data.dataset import Sample, collate
 from pets.data.images import open_image
+from pets.errors import UserError
 from pets.evaluation.figures.batches import first_samples
 from pets.model.classifier import Classifier
 
@@ -74,7 +75,7 @@ def stack(samples: list[Sample], names: list[str]) -> Batch:
     shapes = {tuple(sample.image.shape): name for sample, name in zip(samples, names, strict=True)}
     if len(shapes) > 1:
         found = ", ".join(f"{shape} ({name})" for shape, name in shapes.items())
-        raise ValueError(f"images of different shapes cannot form a batch: {found}; set data.presize to one size")
+        raise UserError(f"images of different shapes cannot form a batch: {found}; set data.presize to one size")
     return collate(samples)
 
 
@@ -84,4 +85,4 @@ def _naming(names: list[str]) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"the batch of {', '.join(names)} fails: {error}") from error
+        raise UserError(f"the batch of {', '.join(names)} fails: {error}") from error

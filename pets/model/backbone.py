@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from pets.errors import UserError
+
 Statistics = tuple[float, float, float]
 
 
@@ -46,7 +48,7 @@ class Backbone(nn.Module):
             ValueError: No layer group claims the parameter.
         """
         if name not in self._groups:
-            raise ValueError(f"{self.arch}: parameter {name!r} belongs to no layer group")
+            raise UserError(f"{self.arch}: parameter {name!r} belongs to no layer group")
         return self._groups[name]
 
     def forward(self, images: Tensor) -> Tensor:

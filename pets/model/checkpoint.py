@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from pets.errors import UserError
 from pets.files import open_regular
 from pets.model.network import Network
 from pets.model.weights import first_line, load_strictly
@@ -38,7 +39,7 @@ class Checkpoint(NamedTuple):
         try:
             network = kind.from_spec(self.spec)
         except ValueError as error:
-            raise ValueError(f"{self.path}: {error}") from error
+            raise UserError(f"{self.path}: {error}") from error
         load_strictly(network, self.weights, str(self.path))
         return network.eval()
 
@@ -72,18 +73,18 @@ def read_plain(path: Path, mmap: bool = False) -> dict[str, Any]:
             _check_archive(file)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # a damaged or hostile file fails in any way inside the unpickler
-        raise ValueError(f"{path}: cannot be read as a checkpoint of plain values: {first_line(error)}") from error
+        raise UserError(f"{path}: cannot be read as a checkpoint of plain values: {first_line(error)}") from error
     if isinstance(content, dict) and "PetsDataModule" in content:  # as version 0.1 called it
         content["ImageDataModule"] = content.pop("PetsDataModule")
     if not isinstance(content, dict) or not {"pets", "state_dict", "ImageDataModule"} <= content.keys():
-        raise ValueError(f"{path}: is not a checkpoint that task=fit wrote")
+        raise UserError(f"{path}: is not a checkpoint that task=fit wrote")
     for key in ("pets", "state_dict", "ImageDataModule"):
         if not isinstance(content[key], dict):
-            raise ValueError(f"{path}: {key} is a {type(content[key]).__name__}, not keys with values")
+            raise UserError(f"{path}: {key} is a {type(content[key]).__name__}, not keys with values")
     if not _is_treatment(content["ImageDataModule"]):
-        raise ValueError(f"{path}: ImageDataModule does not say how images are treated: classes, presize, size")
+        raise UserError(f"{path}: ImageDataModule does not say how images are treated: classes, presize, size")
     if type(content.get("global_step", 0)) is not int:
-        raise ValueError(f"{path}: global_step={str(content['global_step'])[:80]!r} is not a whole number")
+        raise UserError(f"{path}: global_step={str(content['global_step'])[:80]!r} is not a whole number")
     return content
 
 
@@ -104,7 +105,7 @@ def _check_archive(file: BinaryIO) -> None:
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise ValueError("it is compressed, as no checkpoint is")
+                raise UserError("it is compressed, as no checkpoint is")
 
 
 def _is_treatment(data: dict[str, Any]) -> bool:

@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning import LightningModule
 from torch import Tensor
 
 from pets.data.batch import Batch
+from pets.errors import UserError
 from pets.model.layer_groups import param_groups
 from pets.model.losses import Loss
 from pets.model.metrics import EvaluationMetrics, SmoothedLoss
 from pets.model.network import FrozenNorms, Network
 from pets.settings.metrics import METRICS
+from pets.settings.model import Library, Model
 
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 
@@ -34,7 +36,7 @@ class Classifier(Network, LightningModule):
         *,
         classes: Iterable[str],
         weights: str | None = "IMAGENET1K_V1",
-        library: Literal["torchvision", "timm"] = "torchvision",
+        library: Library = "torchvision",
         head: Mapping[str, Any] | None = None,
         loss: Loss | None = None,
         optimizer: MakeOptimizer = fastai_adamw,
@@ -48,6 +50,7 @@ class Classifier(Network, LightningModule):
         super().__init__(
             arch, classes=classes, weights=weights, library=library, head=head, loss=loss, frozen_bn=frozen_bn
         )
+        Model(compile=compile)
         self.make_optimizer = optimizer
         self.compiled = compile
         self.smoothed_loss = SmoothedLoss()
@@ -94,7 +97,7 @@ class Classifier(Network, LightningModule):
         try:
             return self.make_optimizer(param_groups(self))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"optimizer: {error}") from error
+            raise UserError(f"optimizer: {error}") from error
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint.setdefault("pets", {}).update(self.spec())

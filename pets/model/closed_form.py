@@ -4,6 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pets.errors import UserError
+from pets.settings.model import Head
+
 FOLDS = 5
 """Folds of the cross-validation that calibrates the discriminant."""
 SMOOTHING = 0.01
@@ -55,18 +58,19 @@ def discriminant(features: Tensor, targets: Tensor, n_classes: int, shrinkage: f
     statistical learning, section 4.3.
 
     Raises:
-        ValueError: A class without items, or no spread within the classes.
+        UserError: A class without items, no spread within the classes, or a shrinkage outside (0, 1].
     """
+    Head(shrinkage=shrinkage)
     features = features.double()
     counts = torch.bincount(targets, minlength=n_classes)
     if empty := (counts == 0).nonzero().flatten().tolist():
-        raise ValueError(f"model.head.init=lda: class {empty[0]} has no item to learn from")
+        raise UserError(f"model.head.init=lda: class {empty[0]} has no item to learn from")
     means = F.one_hot(targets, n_classes).double().T @ features / counts.unsqueeze(1)
     deviations = features - means[targets]
     covariance = deviations.T @ deviations / len(features)
     scale = covariance.diagonal().mean()
     if not scale > 0:
-        raise ValueError("model.head.init=lda: the features do not differ within the classes")
+        raise UserError("model.head.init=lda: the features do not differ within the classes")
     covariance = (1 - shrinkage) * covariance + shrinkage * scale * torch.eye(len(covariance), dtype=torch.float64)
     weight = torch.linalg.solve(covariance, means.T).T
     return weight, -0.5 * (weight * means).sum(1)

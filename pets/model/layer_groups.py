@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import nn
 
+from pets.errors import UserError
 from pets.model.backbone import Backbone
 from pets.settings.parts import GROUPS
 
@@ -55,11 +56,11 @@ def layer_groups(network: Layered) -> dict[str, list[nn.Parameter]]:
         add("head", parameter)
     for layer in GROUPS:
         if not groups[f"{layer}/decay"] and not groups[f"{layer}/no_decay"]:
-            raise ValueError(f"layer group {layer!r} of {network.backbone.arch} has no parameters")
+            raise UserError(f"layer group {layer!r} of {network.backbone.arch} has no parameters")
     grouped = {id(parameter) for members in groups.values() for parameter in members}
     for name, parameter in network.named_parameters():
         if id(parameter) not in grouped:
-            raise ValueError(f"parameter {name!r} belongs to no layer group: it is outside backbone and head")
+            raise UserError(f"parameter {name!r} belongs to no layer group: it is outside backbone and head")
     return {name: members for name, members in groups.items() if members}
 
 

@@ -1,15 +1,11 @@
 """The libraries that backbones come from."""
 
-from typing import Literal
-
 from pets.model.backbone import Backbone
 from pets.model.resnet import build_resnet
-from pets.settings.model import Model
+from pets.settings.model import Library, Model
 
 
-def build_backbone(
-    arch: str, weights: str | None = "IMAGENET1K_V1", library: Literal["torchvision", "timm"] = "torchvision"
-) -> Backbone:
+def build_backbone(arch: str, weights: str | None = "IMAGENET1K_V1", library: Library = "torchvision") -> Backbone:
     """Build a backbone and load its weights.
 
     Args:

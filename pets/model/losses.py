@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pets.errors import UserError
 from pets.settings import model as settings
+from pets.settings.declare import Refused
 
 
 class Loss(nn.Module):
@@ -78,7 +80,7 @@ class CrossEntropy(Loss):
 
     def check(self, n_classes: int) -> None:
         if self.class_weights is not None and len(self.class_weights) != n_classes:
-            raise ValueError(f"loss.class_weights: {len(self.class_weights)} weights for {n_classes} classes")
+            raise UserError(f"loss.class_weights: {len(self.class_weights)} weights for {n_classes} classes")
 
     def spec(self) -> dict[str, Any]:
         weights = None if self.class_weights is None else self.class_weights.tolist()
@@ -113,9 +115,9 @@ def loss_from_spec(spec: Mapping[str, Any]) -> Loss:
     """
     options = {key: value for key, value in spec.items() if key != "kind"}
     kind = spec.get("kind")
-    if kind not in LOSSES:
-        raise ValueError(f"loss.kind={kind!r}: must be one of {', '.join(LOSSES)}")
+    if not isinstance(kind, str) or kind not in LOSSES:
+        raise Refused("loss.kind", kind, ", ".join(LOSSES))
     try:
         return LOSSES[kind](**options)
-    except TypeError as error:
-        raise ValueError(f"loss of kind {kind!r}: {error}") from error
+    except TypeError:
+        raise Refused("loss", spec, f"the kind {kind} with its own options") from None

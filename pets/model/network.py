@@ -8,12 +8,13 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
+from pets.errors import UserError
 from pets.model.head import build_head
 from pets.model.layer_groups import layer_groups, norm_layers, set_trainable
 from pets.model.library import build_backbone
 from pets.model.losses import CrossEntropy, Loss, loss_from_spec
 from pets.model.weights import first_line
-from pets.settings.model import Head, Model
+from pets.settings.model import Head, Library, Model
 from pets.settings.parts import GROUPS
 
 SPEC_VERSION = 1
@@ -40,7 +41,7 @@ class Network(nn.Module):
         *,
         classes: Iterable[str],
         weights: str | None = "IMAGENET1K_V1",
-        library: Literal["torchvision", "timm"] = "torchvision",
+        library: Library = "torchvision",
         head: Mapping[str, Any] | None = None,
         loss: Loss | None = None,
         frozen_bn: FrozenNorms = "always",
@@ -88,7 +89,7 @@ class Network(nn.Module):
             ValueError: The images are not floating point.
         """
         if not images.is_floating_point():
-            raise ValueError(
+            raise UserError(
                 f"the model got raw {images.dtype} images: it takes floats in [0, 1], "
                 "which the datamodule's batch transform makes of them"
             )
@@ -113,7 +114,7 @@ class Network(nn.Module):
             ValueError: No such group.
         """
         if group not in (*GROUPS, *range(-len(GROUPS), len(GROUPS))):
-            raise ValueError(f"freeze_to({group!r}): must be one of {', '.join(GROUPS)} or an index of these")
+            raise UserError(f"freeze_to({group!r}): must be one of {', '.join(GROUPS)} or an index of these")
         first = GROUPS.index(group) if isinstance(group, str) else range(len(GROUPS))[group]
         self.frozen_groups = GROUPS[:first]
         set_trainable(self, self.frozen_groups, keep_norms=self.frozen_bn == "train")
@@ -156,11 +157,9 @@ class Network(nn.Module):
             ValueError: The spec is of another version, lacks a key, or holds a value outside what is allowed.
         """
         if spec.get("version") != SPEC_VERSION:
-            raise ValueError(
-                f"model spec of version {spec.get('version')!r}: this release reads version {SPEC_VERSION}"
-            )
+            raise UserError(f"model spec of version {spec.get('version')!r}: this release reads version {SPEC_VERSION}")
         if missing := [key for key in SPEC_KEYS if key not in spec]:
-            raise ValueError(f"model spec lacks {', '.join(missing)}")
+            raise UserError(f"model spec lacks {', '.join(missing)}")
         try:
             network = cls(
                 spec["arch"],
@@ -174,7 +173,7 @@ class Network(nn.Module):
             for name in ("mean", "std"):
                 network.get_buffer(name).copy_(torch.tensor(spec[name], dtype=torch.float32).view(3, 1, 1))
         except (TypeError, AttributeError, RuntimeError) as error:  # values of another type than ours
-            raise ValueError(f"model spec: {first_line(error)}") from error
+            raise UserError(f"model spec: {first_line(error)}") from error
         return network
 
 
@@ -182,5 +181,5 @@ def _checked_classes(classes: Iterable[str]) -> tuple[str, ...]:
     names = tuple(classes)
     texts = not isinstance(classes, str) and all(isinstance(name, str) for name in names)
     if not texts or len(names) < 2 or len(set(names)) < len(names):
-        raise ValueError(f"classes={names!r}: must be a sequence of two or more different names")
+        raise UserError(f"classes={names!r}: must be a sequence of two or more different names")
     return names

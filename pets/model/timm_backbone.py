@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pets.errors import UserError
 from pets.model.backbone import Backbone
 from pets.model.weights import first_line, load_strictly, read_state_dict, weights_file
 
@@ -38,7 +39,7 @@ class TimmBody(nn.Module):
             side = math.isqrt(tokens.shape[1])
             if side * side == tokens.shape[1]:
                 return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
-        raise ValueError(f"model.arch: {type(self.model).__name__} does not give a feature map")
+        raise UserError(f"model.arch: {type(self.model).__name__} does not give a feature map")
 
 
 def build_timm_backbone(arch: str, weights: str | None) -> Backbone:
@@ -48,7 +49,7 @@ def build_timm_backbone(arch: str, weights: str | None) -> Backbone:
     timm the same split as for torchvision's.
     """
     if not timm.is_model(arch):
-        raise ValueError(f"model.arch={arch!r}: timm {timm.__version__} has no such model")
+        raise UserError(f"model.arch={arch!r}: timm {timm.__version__} has no such model")
     model = _create(arch, weights)
     config = model.pretrained_cfg
     try:
@@ -58,7 +59,7 @@ def build_timm_backbone(arch: str, weights: str | None) -> Backbone:
         with torch.no_grad():
             n_features = body.eval()(torch.zeros(1, *config["input_size"])).shape[1]
     except (AssertionError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"model.arch={arch!r}: timm's model has no feature map or no layer groups") from error
+        raise UserError(f"model.arch={arch!r}: timm's model has no feature map or no layer groups") from error
     last = max(depth.values())
     return Backbone(
         body.train(),
@@ -98,4 +99,4 @@ def _untrained(arch: str) -> Any:
     try:
         return timm.create_model(arch, pretrained=False, num_classes=0)
     except RuntimeError as error:  # a known architecture with an unknown tag
-        raise ValueError(f"model.arch={arch!r}: {first_line(error)}") from error
+        raise UserError(f"model.arch={arch!r}: {first_line(error)}") from error

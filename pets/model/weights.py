@@ -7,6 +7,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from pets.errors import UserError
 from pets.files import check_regular
 
 SHOWN_KEYS = 3
@@ -26,9 +27,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file fails in any way inside the unpickler
         reason = first_line(error)
-        raise ValueError(f"{path}: cannot be read as a state dict of plain tensors: {reason}") from error
+        raise UserError(f"{path}: cannot be read as a state dict of plain tensors: {reason}") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path}: must hold a state dict, that is a mapping of names to tensors")
+        raise UserError(f"{path}: must hold a state dict, that is a mapping of names to tensors")
     return dict(state)
 
 
@@ -42,7 +43,7 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str, d
     """
     given = {key: value for key, value in state.items() if not key.startswith(tuple(f"{name}." for name in drop))}
     if told := misfits(module, given):
-        raise ValueError(f"{origin}: the state dict does not fit the model: {told}")
+        raise UserError(f"{origin}: the state dict does not fit the model: {told}")
     module.load_state_dict(given, strict=False)
 
 

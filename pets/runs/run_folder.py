@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from pets.errors import UserError
 
 LOCK_SECONDS = 20
@@ -113,6 +111,8 @@ class RunFolder:
         if not is_first_process():
             yield
             return
+        from filelock import FileLock, Timeout  # whoever only predicts does without it
+
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path) as file:

@@ -63,7 +63,7 @@ class Recipe:
         Raises:
             ValueError: If `base_lr` is not a finite number above 0.
         """
-        settings.OneCycle(base_lr, self.phases)
+        settings.OneCycle(self.phases, base_lr)
         factor = base_lr / self.base_lr
         return Recipe(tuple(phase.scaled(factor) for phase in self.phases), base_lr)
 
@@ -110,7 +110,7 @@ def one_cycle(phases: Sequence[Phase | Mapping[str, Any]], base_lr: float | None
     Raises:
         ValueError: Naming `recipe.phases[i].<key>`, the value and what is allowed.
     """
-    settings.OneCycle(base_lr, phases)
+    settings.OneCycle(phases, base_lr)
     built = tuple(_phase(phase, index) for index, phase in enumerate(phases))
     recipe = Recipe(built, built[0].group_lrs()["head"])
     return recipe if base_lr is None else recipe.with_base_lr(base_lr)

@@ -92,8 +92,10 @@ def _check_node(cfg: DictConfig, prefix: str, declaration: Any, node: Mapping[st
     for name, text in node.items():
         key = f"{prefix}.{name}" if prefix else str(name)
         value = OmegaConf.select(cfg, key)
-        if name in INSTANTIATE or name in declaration.CHILDREN:
-            if name in declaration.CHILDREN and not prefix and not isinstance(value, DictConfig):
+        if name in INSTANTIATE:
+            continue
+        if name in declaration.CHILDREN and (isinstance(value, DictConfig) or name not in known):
+            if not prefix and not isinstance(value, DictConfig):
                 raise Refused(key, text, "a group of keys")
             continue
         if name not in known:

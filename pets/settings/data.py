@@ -27,7 +27,7 @@ class Data:
 
     root: Annotated[PathText, Input, Field(description="where the images are; see conf/data")] = "data"
     classes: Annotated[
-        Sequence[Text] | None,
+        Annotated[Sequence[Text], Field(min_length=1)] | None,
         Field(description="list of class names, whose order is kept; null: the labels found, sorted"),
     ] = None
     batch_size: Annotated[int, Field(ge=1, description="images a step and device")] = 64

@@ -8,7 +8,7 @@ A declaration is an ordinary class of typed fields; pydantic checks it strictly 
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from types import NoneType, UnionType
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform,
 import pydantic.dataclasses
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ArgsKwargs
 
 from pets.errors import UserError
 
@@ -55,7 +56,11 @@ def shown(value: object) -> str:
     try:
         text = " ".join(repr(value).split())
     except (ValueError, RecursionError):  # a number of too many digits, lists in lists in lists
-        text = f"a {type(value).__name__}"
+        text = f"<{type(value).__name__}>"
+    return _short(text)
+
+
+def _short(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
@@ -78,12 +83,13 @@ def declared(
     def decorate(cls: type[T]) -> type[T]:
         made: Any = pydantic.dataclasses.dataclass(cls, frozen=True, config=config)
         made.PREFIX, made.TARGET, made.CHILDREN, made.PASSED = prefix, target, tuple(children), passed
-        validate = made.__init__
 
-        @wraps(validate)
-        def __init__(self: T, *args: Any, **values: Any) -> None:
+        @wraps(made.__init__)
+        def __init__(self: T, /, *args: Any, **values: Any) -> None:
+            args, values = tuple(map(_plain, args)), {name: _plain(value) for name, value in values.items()}
             try:
-                validate(self, *args, **values)
+                # What pydantic's own __init__ does, but for the names of its arguments: a file may hold any key.
+                made.__pydantic_validator__.validate_python(ArgsKwargs(args, values), self_instance=self)
             except ValidationError as error:
                 raise _refusal(type(self), error, dict(zip(fields(made), args, strict=False)) | values) from None
 
@@ -95,6 +101,12 @@ def declared(
         return made  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _plain(value: Any) -> Any:
+    """Return a list for a sequence that is none of Python's own, such as the configuration's."""
+    own = str, bytes, list, tuple
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, own) else value
 
 
 def fields(declaration: type) -> dict[str, FieldInfo]:
@@ -109,10 +121,10 @@ def key_of(declaration: type, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return "; did you mean X?" for the most similar of some names, or nothing."""
-    found = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+def nearest(name: str, names: Mapping[str, str]) -> str:
+    """Return "; did you mean X?" for what the most similar of some names stands for, or nothing."""
+    found = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {names[found[0]]}?" if found else ""
 
 
 def _refusal(declaration: type, error: ValidationError, values: Mapping[str, Any]) -> UserError:
@@ -124,14 +136,17 @@ def _refusal(declaration: type, error: ValidationError, values: Mapping[str, Any
     place = first["loc"][0]
     if isinstance(place, int) and place >= len(known):
         return UserError(f"{declaration.__name__} takes at most {len(known)} values")
-    name = list(known)[place] if isinstance(place, int) else place
-    key = key_of(declaration, name)
+    infos: dict[str, FieldInfo] = declaration.__pydantic_fields__  # type: ignore[attr-defined]
+    keys = {name: info.alias or name for name, info in infos.items()}
+    name = list(known)[place] if isinstance(place, int) else keys.get(place, place)
+    key = _short(" ".join(key_of(declaration, name).split()))
     if first["type"] in ("missing", "missing_argument"):
-        return UserError(f"{key} is required: add {key}=VALUE to the command")
+        typed = declaration.PREFIX is not None  # type: ignore[attr-defined]
+        return UserError(f"{key} is required: add {key}=VALUE to the command" if typed else f"{key} is missing")
     if name not in known:
-        return UserError(f"no key {key}{nearest(key, (key_of(declaration, other) for other in known))}")
+        return UserError(f"no key {key}{nearest(name, {other: key_of(declaration, other) for other in known})}")
     says = str(first["ctx"]["error"]) if first["type"] == "value_error" else allowed(known[name])
-    return Refused(key, values.get(name), says)
+    return Refused(key, {keys.get(given, given): value for given, value in values.items()}[name], says)
 
 
 def allowed(field: FieldInfo) -> str:
@@ -155,9 +170,11 @@ def _words(kind: Any, metadata: Sequence[Any]) -> str:
     if kind in (str, Path):
         return "a text"
     if origin is not None and issubclass(origin, Sequence):
-        length = next((m.max_length for m in metadata if hasattr(m, "max_length")), None)
+        longest = next((m.max_length for m in metadata if hasattr(m, "max_length")), None)
+        least = next((m.min_length for m in metadata if hasattr(m, "min_length")), 0)
+        length = f" of {longest}" if longest else f" of at least {least}" if least else ""
         each = "" if members[0] is Any else f", each {_words(members[0], [])}"
-        return ("a list" if length is None else f"a list of {length}") + each
+        return f"a list{length}{each}"
     if origin is not None and issubclass(origin, Mapping):
         return "keys and values"
     return "anything"

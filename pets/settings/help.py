@@ -34,8 +34,9 @@ def help_text(raw: Mapping[str, Any], files: Mapping[str, list[str]], group: str
     Raises:
         UserError: There is no such group.
     """
-    if group is not None and group not in raw:
-        raise UserError(f"--help={group}: no such group{nearest(group, raw)}; there are {', '.join(_groups(raw))}")
+    groups = {name: name for name, value in raw.items() if isinstance(value, Mapping)}
+    if group is not None and group not in groups:
+        raise UserError(f"--help={group}: no such group{nearest(group, groups)}; there are {', '.join(groups)}")
     parts = [] if group else [INTRODUCTION, "Tasks (task=NAME)", *_rows(TASKS)]
     chosen = {name: names for name, names in files.items() if group in (None, name)}
     if chosen:
@@ -44,10 +45,6 @@ def help_text(raw: Mapping[str, Any], files: Mapping[str, list[str]], group: str
         if group is None or prefix.split(".")[0] == group:
             parts += ["", prefix or "At the top", *lines]
     return "\n".join(parts) + "\n"
-
-
-def _groups(raw: Mapping[str, Any]) -> list[str]:
-    return [name for name, value in raw.items() if isinstance(value, Mapping)]
 
 
 def _rows(entries: Mapping[str, str]) -> list[str]:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pets.errors import UserError
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -99,7 +101,7 @@ def row(tag: str) -> Metric:
         ValueError: There is none.
     """
     if tag not in METRICS:
-        raise ValueError(f"{tag!r} is not a metric: {', '.join(METRICS)}")
+        raise UserError(f"{tag!r} is not a metric: {', '.join(METRICS)}")
     return METRICS[tag]
 
 
@@ -125,13 +127,13 @@ def checkpoint_mode(monitor: str, mode: str | None = None) -> str:
     if monitor in CURVES:
         best = direction(monitor)
         if mode not in (None, best):
-            raise ValueError(
+            raise UserError(
                 f"callbacks.checkpoint.mode={mode} is not allowed: the best {monitor} is the {best}imum; leave the "
                 "mode out, and it follows callbacks.checkpoint.monitor"
             )
         return best
     if monitor in METRICS or mode is None:
-        raise ValueError(
+        raise UserError(
             f"callbacks.checkpoint.monitor={monitor!r} is not among the metrics of every epoch, {', '.join(CURVES)}; "
             "one that a callback of your own logs needs callbacks.checkpoint.mode=min or max"
         )
@@ -152,8 +154,8 @@ def check_measured(tag: str, *, n_classes: int, tested: bool, at_end: bool) -> N
     """
     metric = row(tag)
     if tag.startswith("test/") and not tested:
-        raise ValueError(f"optimized_metric={tag}: there is no test part; data.split.test_pct makes one")
+        raise UserError(f"optimized_metric={tag}: there is no test part; data.split.test_pct makes one")
     if n_classes < metric.min_classes:
-        raise ValueError(f"optimized_metric={tag} needs {metric.min_classes} classes or more, here are {n_classes}")
+        raise UserError(f"optimized_metric={tag} needs {metric.min_classes} classes or more, here are {n_classes}")
     if not (metric.during_fit or at_end):
-        raise ValueError(f"optimized_metric={tag} is measured by the evaluation that evaluate.at_end=false leaves out")
+        raise UserError(f"optimized_metric={tag} is measured by the evaluation that evaluate.at_end=false leaves out")

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from pets.settings.declare import PathText, Text, declared
 
+Library = Literal["torchvision", "timm"]
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 """The architectures of torchvision."""
 
@@ -16,7 +17,7 @@ class Model:
     """The backbone and how it is treated."""
 
     library: Annotated[
-        Literal["torchvision", "timm"],
+        Library,
         Field(description="library of the backbone: torchvision; for timm take model=timm"),
     ] = "torchvision"
     arch: Annotated[Text, Field(max_length=1000, description=", ".join(RESNETS))] = "resnet34"

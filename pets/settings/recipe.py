@@ -57,10 +57,6 @@ class FineTune:
 class OneCycle:
     """fastai's `freeze`, `unfreeze` and `fit_one_cycle`, call by call."""
 
-    base_lr: Annotated[
-        Rate | None,
-        Field(description="scales all phases so that the head peaks at this in the first; null keeps them as they are"),
-    ] = None
     phases: Annotated[
         Sequence[Any],
         Field(
@@ -68,7 +64,11 @@ class OneCycle:
             description="one after the other; also pct_start, div, div_final, momenta and size "
             "(side of its training images) can be set in each",
         ),
-    ] = ()
+    ]
+    base_lr: Annotated[
+        Rate | None,
+        Field(description="scales all phases so that the head peaks at this in the first; null keeps them as they are"),
+    ] = None
 
 
 @declared("recipe.phases[]")

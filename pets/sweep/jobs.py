@@ -106,7 +106,7 @@ def _refuse_processes(cfg: DictConfig) -> None:
     devices, strategy = OmegaConf.to_container(cfg.trainer)["devices"], str(cfg.trainer.strategy)  # type: ignore
     one = devices == 1 or (isinstance(devices, list) and len(devices) == 1)
     if not (one or "spawn" in strategy or int(os.environ.get("SLURM_NTASKS", "1")) > 1):
-        raise ValueError(
+        raise UserError(
             f"trainer.devices={devices} with trainer.strategy={strategy} in a sweep: every process would start "
             "the sweep again; use hydra/launcher=slurm, or trainer.strategy=ddp_spawn_find_unused_parameters_true"
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pets.errors import UserError
 from pets.evaluation.intervals import Interval, wilson
 from pets.files import read_text, write_text
 
@@ -58,7 +59,7 @@ def read_job(folder: Path, name: str = "") -> Job | None:
         record: dict[str, Any] = json.loads(read_text(path))
         job = Job(**{**record, "overrides": tuple(record["overrides"])}, name=name)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{path}: not the record of a job ({error}); delete it to run the job again") from None
+        raise UserError(f"{path}: not the record of a job ({error}); delete it to run the job again") from None
     metrics = folder / "metrics.json"
     if job.error is not None or not metrics.is_file():
         return job

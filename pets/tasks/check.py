@@ -17,6 +17,7 @@ from pets.data.datamodule import ImageDataModule
 from pets.data.images import open_image
 from pets.data.sources.folder import Listing, examples
 from pets.data.survey import STRATIFIED, Facts, Finding, class_findings, findings, near_duplicates, survey
+from pets.errors import UserError
 from pets.evaluation.figures.grids import image_grid
 from pets.evaluation.interpretation import Suspect, suspects
 from pets.evaluation.predictions import Predictions
@@ -125,7 +126,7 @@ def _suspects(cfg: DictConfig, root: Path, files: Sequence[str], folder: Path) -
         return []
     predictions = Predictions.load(Path(cfg.check.predictions))
     if strange := sorted(set(predictions.files.tolist()) - set(files)):
-        raise ValueError(
+        raise UserError(
             f"check.predictions={cfg.check.predictions}: {len(strange):,} of {len(predictions):,} files are not among "
             f"the images of {root}: {examples(strange)}"
         )

@@ -13,6 +13,7 @@ from pets.callbacks.evaluation import evaluate_parts
 from pets.callbacks.stop import adopt, listening
 from pets.data.datamodule import ImageDataModule
 from pets.data.splits import read_manifest
+from pets.errors import UserError
 from pets.model.checkpoint import Checkpoint, read_checkpoint
 from pets.model.classifier import Classifier
 from pets.runs.run_folder import RunFolder
@@ -63,7 +64,7 @@ def _follow(checkpoint: Checkpoint, cfg: DictConfig) -> None:
     """
     classes = list(checkpoint.spec["classes"])
     if cfg.data.classes is not None and list(cfg.data.classes) != classes:
-        raise ValueError(
+        raise UserError(
             f"data.classes={list(cfg.data.classes)}: the checkpoint {checkpoint.path} knows the classes {classes}"
         )
     cfg.data.classes = classes

@@ -12,6 +12,7 @@ from pets import records
 from pets.deploy.artifact import Artifact, read_artifact
 from pets.deploy.export import export, missing_for_onnx
 from pets.deploy.model_card import model_card
+from pets.errors import UserError
 from pets.files import read_text
 from pets.model.weights import first_line
 from pets.runs import resume
@@ -81,9 +82,9 @@ def read_metrics(path: str | None, checkpoint: Path) -> dict[str, Any] | None:
     try:
         metrics = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"export.metrics={file}: is not JSON: {first_line(error)}") from error
+        raise UserError(f"export.metrics={file}: is not JSON: {first_line(error)}") from error
     if not isinstance(metrics, dict) or not _is_record(metrics):
-        raise ValueError(f"export.metrics={file}: is not a metrics.json of this project")
+        raise UserError(f"export.metrics={file}: is not a metrics.json of this project")
     return metrics
 
 

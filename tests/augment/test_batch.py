@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 from PIL import Image
 from torch.testing import assert_close
 
 from pets.augment.batch import BatchTransform, evaluate_images
 from pets.data.batch import N_UNIFORMS, Batch
 
-CONF = Path(__file__).parents[2] / "conf" / "augment"
+CONF = Path(__file__).parents[2] / "conf"
 NEUTRAL = {"min_scale": 1.0, "p_flip": 0.0, "p_affine": 0.0, "p_lighting": 0.0}
 
 
@@ -71,7 +72,7 @@ def take(batch: Batch, chosen: torch.Tensor) -> Batch:
     ],
 )
 def test_a_bad_setting_is_named_with_its_value_and_what_is_allowed(key: str, value: object) -> None:
-    with pytest.raises(ValueError, match=rf"^augment\.{key}={value!r}: allowed is ") as caught:
+    with pytest.raises(ValueError, match=rf"^augment\.{key}={value!r} is not allowed: ") as caught:
         BatchTransform(**{key: value})
     assert "\n" not in str(caught.value)
 
@@ -80,20 +81,26 @@ def test_repr_shows_the_settings() -> None:
     assert repr(BatchTransform(size=128)).startswith("BatchTransform(size=128, min_scale=0.75, p_flip=0.5,")
 
 
+def composed(name: str) -> DictConfig:
+    """Return a file of the group augment, with what it takes from another one."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=["run_dir=run", f"augment={name}"]).augment
+
+
 def test_default_configuration_is_the_default() -> None:
-    assert instantiate(OmegaConf.load(CONF / "default.yaml")) == BatchTransform()
+    assert instantiate(composed("default")) == BatchTransform()
 
 
 def test_configuration_none_changes_nothing() -> None:
     batch = make_batch(noise(4, 64))
-    transform = instantiate(OmegaConf.load(CONF / "none.yaml"), size=64)
+    transform = instantiate(composed("none"), size=64)
     assert_close(transform.train(batch).images, batch.images / 255, atol=1e-5, rtol=0)
 
 
 def test_configuration_strong_goes_further_than_default() -> None:
     numbers = make_batch(noise(256, 1)).uniforms
     strong, default = (
-        instantiate(OmegaConf.load(CONF / "strong.yaml")).sample_params(numbers),
+        instantiate(composed("strong")).sample_params(numbers),
         BatchTransform().sample_params(numbers),
     )
     assert strong.geometry.window.min() < default.geometry.window.min()

@@ -91,7 +91,7 @@ def test_the_run_folder_holds_curve_and_picture_and_nothing_else(
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert sorted(path.name for path in files) == ["lr_finder.json", "lr_finder.png"]
     assert finder.curve is not None
-    assert (tmp_path / "run/deep/lr_finder.json").read_text() == finder.curve.to_json()
+    assert (tmp_path / "run/deep/lr_finder.json").read_text() == finder.curve.to_json() + "\n"
     assert (tmp_path / "run/deep/lr_finder.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -118,7 +118,7 @@ def test_without_a_recipe_there_is_an_error(make_net: Any, make_loader: Any, mak
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("mode", "off"), ("suggestion", "steepest"), ("start_lr", 0), ("start_lr", 11), ("num_steps", 10),
+        ("mode", "off"), ("suggestion", "steepest"), ("start_lr", 0), ("start_lr", 11.0), ("num_steps", 10),
         ("num_steps", 50.0),
     ],
 )  # fmt: skip

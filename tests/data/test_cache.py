@@ -339,7 +339,7 @@ def test_the_file_is_never_written_to_through_the_map(root: Path) -> None:
 
 
 def test_a_run_takes_it_from_the_configuration(root: Path) -> None:
-    with pytest.raises(ValueError, match=r"data\.cache='tape' must be one of none, ram, disk"):
+    with pytest.raises(ValueError, match=r"data\.cache='tape' is not allowed: none, ram, disk"):
         datamodule(root, "tape", Presize(48))
     assert json.loads(json.dumps(datamodule(root, "disk", Presize(48)).state_dict())) == (
         datamodule(root, "none", Presize(48)).state_dict()

@@ -121,10 +121,10 @@ def test_a_part_that_is_not_there(tiny_pets: Path, part: str, message: str) -> N
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, r"data\.batch_size=0 must be 1 or more"),
-        ({"num_workers": -1}, r"data\.num_workers=-1 must be 0 or more"),
-        ({"seed": -1}, r"data\.seed=-1 must be 0 or more"),
-        ({"on_error": "ignore"}, r"data\.on_error='ignore' must be one of raise, skip"),
+        ({"batch_size": 0}, r"^data\.batch_size=0 is not allowed: a whole number, at least 1$"),
+        ({"num_workers": -1}, r"^data\.num_workers=-1 is not allowed: a whole number from 0 to 256, or null$"),
+        ({"seed": -1}, r"^data\.seed=-1 is not allowed: a whole number, at least 0$"),
+        ({"on_error": "ignore"}, r"^data\.on_error='ignore' is not allowed: raise, skip$"),
     ],
 )
 def test_wrong_options(options: dict[str, object], message: str, tiny_pets: Path) -> None:

@@ -173,10 +173,8 @@ def test_an_option_without_effect_warns(tmp_path: Path) -> None:
 
 
 def test_config_keys() -> None:
-    assert SplitRule.from_config(method="stratified", **{"from": "x.json"}) == SplitRule(
-        "stratified", manifest="x.json"
-    )
-    with pytest.raises(TypeError):
-        SplitRule.from_config(valid=0.2)
-    with pytest.raises(TypeError, match=r"data\.split\.from"):
-        SplitRule.from_config(manifest="x.json")
+    assert SplitRule(method="stratified", **{"from": "x.json"}) == SplitRule("stratified", manifest="x.json")
+    with pytest.raises(ValueError, match=r"^no key data\.split\.valid; did you mean data\.split\.valid_pct\?$"):
+        SplitRule(valid=0.2)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match=r"^data\.split\.from=5 is not allowed: a text, or null$"):
+        SplitRule(manifest=5)  # type: ignore[arg-type]

@@ -180,7 +180,7 @@ def test_nothing_is_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"holds no checkpoints/last.ckpt"):
         read_artifact(tmp_path)
     (tmp_path / "model.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"model.json: lacks version"):
+    with pytest.raises(ValueError, match=r"model.json: version is missing"):
         read_artifact(tmp_path)
 
 

@@ -19,6 +19,7 @@ from pets.data.sources.folder import ImageFolder
 from pets.data.splits import SplitRule
 from pets.deploy.artifact import read_artifact
 from pets.deploy.predictor import Prediction
+from pets.errors import UserError
 from pets.evaluation.predictions import infer
 from pets.model.losses import OneVsRest
 from pets.settings.data import METHODS
@@ -95,11 +96,11 @@ def test_a_stream_puts_errors_in_their_places(predictor: Predictor, photos: list
     mixed = [photos[0], missing, missing, photos[1], tmp_path, photos[2], missing]
     results = list(predictor.stream(mixed))
     assert [type(r) for r in results] == [
-        Prediction, FileNotFoundError, FileNotFoundError, Prediction, ValueError, Prediction, FileNotFoundError,
+        Prediction, FileNotFoundError, FileNotFoundError, Prediction, UserError, Prediction, FileNotFoundError,
     ]  # fmt: skip
     good = [result for result in results if isinstance(result, Prediction)]
     assert np.allclose(probabilities(good), probabilities(predictor(photos[:3])), atol=1e-6)
-    assert [type(r) for r in predictor.stream([tmp_path, tmp_path])] == [ValueError, ValueError]
+    assert [type(r) for r in predictor.stream([tmp_path, tmp_path])] == [UserError, UserError]
 
 
 def test_a_stream_reads_only_a_little_ahead(predictor: Predictor, photos: list[Path]) -> None:
@@ -161,7 +162,7 @@ def test_spoiled_weights_are_not_believed(exported: Path, photos: list[Path]) ->
     "options", [{"top_k": 0}, {"batch_size": 0}, {"device": "abacus"}, {"device": "cuda:99"}], ids=str
 )
 def test_a_wrong_option_is_named(options: dict[str, object], exported: Path) -> None:
-    with pytest.raises(ValueError, match=f"^{next(iter(options))}="):
+    with pytest.raises(ValueError, match=rf"^predict\.{next(iter(options))}="):
         Predictor.load(exported, **options)
 
 
@@ -176,7 +177,7 @@ print(predictor(sys.argv[2]).probabilities.tolist())
 
 
 @pytest.mark.parametrize("form", ["run", "exported"])
-def test_needs_torch_torchvision_safetensors_numpy_and_pillow_only(
+def test_needs_torch_torchvision_safetensors_numpy_pillow_and_pydantic_only(
     form: str, run_dir: Path, exported: Path, photos: list[Path], predictor: Predictor
 ) -> None:
     path = run_dir if form == "run" else exported

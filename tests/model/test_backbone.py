@@ -62,7 +62,9 @@ def test_statistics_are_imagenets_with_and_without_weights() -> None:
 
 
 def test_unknown_names_say_what_is_allowed() -> None:
-    with pytest.raises(ValueError, match=r"model\.arch='resnet35': must be one of resnet18"):
+    with pytest.raises(
+        ValueError, match=r"^model\.arch='resnet35' is not allowed: resnet18, .*, or any name with model\.library=timm$"
+    ):
         build_backbone("resnet35", weights=None)
     with pytest.raises(ValueError, match=r"model\.library='keras'"):
         build_backbone("resnet18", weights=None, library="keras")

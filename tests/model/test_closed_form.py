@@ -87,7 +87,12 @@ def test_a_class_of_one_item_is_enough() -> None:
     [
         (torch.rand(4, 3), [0, 0, 2, 2], 0.9, "model.head.init=lda: class 1 has no item"),
         (torch.ones(4, 3), [0, 0, 1, 2], 0.9, "do not differ within the classes"),
-        (torch.rand(4, 3), [0, 0, 1, 2], 0.0, r"model\.head\.shrinkage=0\.0: must be above 0 and at most 1"),
+        (
+            torch.rand(4, 3),
+            [0, 0, 1, 2],
+            0.0,
+            r"model\.head\.shrinkage=0\.0 is not allowed: a number above 0, at most 1",
+        ),
     ],
 )
 def test_what_has_no_discriminant_is_an_error(

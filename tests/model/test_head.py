@@ -49,8 +49,8 @@ def test_linear_starts_with_nearly_equal_probabilities() -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"kind": "cosine"}, r"model\.head\.kind='cosine': must be one of concat_pool, linear"),
-        ({"dropout": 1.0}, r"model\.head\.dropout=1\.0: must be in \[0, 1\)"),
+        ({"kind": "cosine"}, r"^model\.head\.kind='cosine' is not allowed: concat_pool, linear$"),
+        ({"dropout": 1.0}, r"^model\.head\.dropout=1\.0 is not allowed: a number, at least 0 and below 1$"),
         ({"dropout": "much"}, r"model\.head\.dropout='much'"),
         ({"hidden": 0}, r"model\.head\.hidden=0"),
         ({"hidden": 2.5}, r"model\.head\.hidden=2\.5"),
@@ -73,8 +73,8 @@ def test_a_normalised_linear_head_sees_directions_only() -> None:
     [
         ({"normalize": True}, r"model\.head\.normalize=true: needs model\.head\.kind=linear, not concat_pool"),
         ({"init": "lda"}, r"model\.head\.init=lda: needs model\.head\.kind=linear, not concat_pool"),
-        ({"init": "zeros"}, r"model\.head\.init='zeros': must be one of random, lda"),
-        ({"shrinkage": 0}, r"model\.head\.shrinkage=0: must be above 0 and at most 1"),
+        ({"init": "zeros"}, r"^model\.head\.init='zeros' is not allowed: random, lda$"),
+        ({"shrinkage": 0}, r"^model\.head\.shrinkage=0 is not allowed: a number above 0, at most 1$"),
     ],
 )
 def test_what_only_the_linear_head_can_do_is_said(option: dict, message: str) -> None:

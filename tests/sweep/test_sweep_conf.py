@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from pets import rules
+from pets.settings import config
 
 CONF = Path(__file__).parents[2] / "conf"
 GRIDS = [path.stem for path in sorted(CONF.glob("sweep/*.yaml"))]
@@ -32,7 +32,7 @@ def test_a_grid_is_a_sweep_and_keeps_to_the_rules(name: str) -> None:
         return
     points = [[f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()] for o in overrides]
     for point in itertools.product(*points):
-        rules.check(composed(f"sweep={name}", *point, with_hydra=False))
+        config.check(composed(f"sweep={name}", *point, with_hydra=False))
 
 
 def test_the_grid_of_splits_draws_another_split_for_every_seed() -> None:

@@ -1,53 +1,54 @@
-"""Every key of the configuration, fed with values of every wrong type and range: one line that names the key."""
+"""Every declared key, fed with values of every wrong type and range: one line that names the key."""
 
 import math
+from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
 
-from pets import rules
-from pets.allowed import ANYTHING
+from pets.errors import UserError
+from pets.settings import config  # noqa: F401  (it imports every declaration)
+from pets.settings.declare import BY_PREFIX, BY_TARGET, allowed, fields, key_of
 
 WRONG = (
     None, True, False, -(10**12), -1, 0, 1, 10**12, -0.5, 0.5, 1.5, 1e300, -math.inf, math.inf, math.nan,
     "", "banana", "0.5", "two\nlines", "caf\u00e9", [], [-1], [math.nan], ["banana"], [[]], [None], {}, {"banana": 1},
 )  # fmt: skip
-CHECKED = sorted(key for key, rule in rules.RULES.items() if rule is not ANYTHING)
+GOOD = {"path": "x", "root": "x", "epochs": 1, "frozen": True, "lr": 1.0, "phases": [{}]}
+"""What a declaration cannot do without."""
+KEYS = [
+    pytest.param(declaration, name, id=f"{declaration.__name__} {key_of(declaration, name)}")
+    for declaration in (*BY_PREFIX.values(), *BY_TARGET.values())
+    for name in fields(declaration)
+]
 
 
-def complaint(key: str, value: object) -> str:
-    """What the check of `key=value` says; empty where the value is allowed."""
-    nested: object = value
-    for part in reversed(key.split(".")):
-        nested = {part: nested}
+def complaint(declaration: type, name: str, value: object) -> str:
+    """What is said of a value; empty where it is allowed."""
+    needed = {other: GOOD[other] for other, field in fields(declaration).items() if field.is_required()}
     try:
-        rules.check(OmegaConf.create(nested))
-    except ValueError as error:
+        declaration(**(needed | {name: value}))
+    except UserError as error:
         return str(error)
     return ""
 
 
-@pytest.mark.parametrize("key", CHECKED)
-def test_wrong_values_are_refused_with_the_key(key: str) -> None:
-    rule = rules.RULES[key]
-    refused = [value for value in WRONG if not rule.allows(value)]
-    assert len(refused) >= len(WRONG) // 2, "a rule that allows most of these says nothing"
-    if key.endswith(".*"):
-        refused = [value for value in refused if not isinstance(value, dict)]  # groups of further keys
-    key = key.replace("*", "banana")
-    for value in refused:
-        message = complaint(key, value)
-        assert message.startswith(key)
+@pytest.mark.parametrize(("declaration", "name"), KEYS)
+def test_wrong_values_are_refused_with_the_key(declaration: type, name: str) -> None:
+    messages = [message for value in WRONG if (message := complaint(declaration, name, value))]
+    assert len(messages) >= len(WRONG) // 2, "a declaration that allows most of these says nothing"
+    for message in messages:
+        assert name in message.partition(" is not allowed")[0] or f"{name}=" in message
         assert len(message.splitlines()) == 1
 
 
-@pytest.mark.parametrize("key", CHECKED)
-def test_the_sentence_tells_what_is_allowed(key: str) -> None:
-    assert rules.RULES[key].allowed
-    assert "\n" not in rules.RULES[key].allowed
+@pytest.mark.parametrize(("declaration", "name"), KEYS)
+def test_the_words_tell_what_is_allowed(declaration: Any, name: str) -> None:
+    words = allowed(fields(declaration)[name])
+    assert words not in ("", "anything")
+    assert "\n" not in words
 
 
 def test_how_many_there_are() -> None:
     """The number of wrong values refused; the closing note quotes it."""
-    refused = sum(not rules.RULES[key].allows(value) for key in CHECKED for value in WRONG)
+    refused = sum(bool(complaint(*key.values, value)) for key in KEYS for value in WRONG)
     assert refused > 1500

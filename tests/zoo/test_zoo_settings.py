@@ -12,7 +12,7 @@ BROKEN: dict[str, tuple[list[str], str]] = {
     "devices of another kind": (["trainer.devices=banana"], "trainer: "),
     "unknown strategy": (["trainer.strategy=banana"], "trainer: "),
     "strategy that is not installed": (["trainer.strategy=deepspeed"], "trainer: "),
-    "unknown argument of the trainer": (["+trainer.banana=1"], "trainer: "),
+    "unknown argument of the trainer": (["+trainer.banana=1"], "no key trainer.banana"),
     "unknown architecture": (["model.arch=resnet999"], "model.arch='resnet999'"),
     "unknown architecture of timm": (["model=timm", "model.arch=resnet999"], "model.arch='resnet999'"),
     "unknown weights": (["model.weights=IMAGENET1K_V9"], "model.weights="),

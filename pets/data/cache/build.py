@@ -19,6 +19,7 @@ from pets.data.cache.contents import DIGEST, content_digests, digest
 from pets.data.cache.resized import SIDES, ResizedImages, in_threads, offsets_of, resized_image, shapes_of
 from pets.data.image_table import ImageTable
 from pets.data.presize import Presize
+from pets.errors import UserError
 from pets.files import private_folder, replacing
 
 FORMAT = 1
@@ -82,7 +83,7 @@ def _on_disk(table: ImageTable, presize: Presize, show_progress: bool) -> tuple[
             _write(path, shapes, table, presize, show_progress)
             return ResizedImages.mapped(shapes, path), False
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"data.cache=disk: {folder} cannot be used: {error.strerror or error}; data.cache=ram keeps the images in "
             "memory, and the environment variable XDG_CACHE_HOME can name another folder"
         ) from error
@@ -157,4 +158,4 @@ def user_folder() -> Path:
     try:
         return Path.home() / ".cache" / "pets" / "images"
     except RuntimeError as error:
-        raise ValueError("data.cache=disk: this user has no home; XDG_CACHE_HOME can name a folder") from error
+        raise UserError("data.cache=disk: this user has no home; XDG_CACHE_HOME can name a folder") from error

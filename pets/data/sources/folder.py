@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from pets.errors import UserError
 from pets.files import open_regular
 from pets.settings.data import Folder
 
@@ -110,7 +111,7 @@ class ImageFolder:
 
     def official(self) -> dict[str, list[str]]:
         """Raise: no split comes with a plain folder."""
-        raise ValueError(
+        raise UserError(
             "data.split.method=official: no official split comes with these images; use random, stratified or column"
         )
 

@@ -11,7 +11,9 @@ from filelock import FileLock
 
 from pets import private_api
 from pets.data.sources.folder import ImageFolder
+from pets.errors import UserError
 from pets.files import fresh_folder, own_folder, read_text
+from pets.settings import data as settings
 
 _TIMEOUT_SECONDS = 60.0
 
@@ -29,6 +31,7 @@ class OxfordPets(ImageFolder):
     """
 
     def __init__(self, root: str | Path) -> None:
+        settings.OxfordPets(root)
         self.base = Path(root).expanduser() / "oxford-iiit-pet"
         super().__init__(self.base / "images", recursive=False)
 
@@ -110,7 +113,7 @@ def _unpack(archive: Path, base: Path, folder: str) -> None:
             target = temporary / member.name
             content = tar.extractfile(member) if member.isfile() else None
             if not target.is_relative_to(temporary) or ".." in target.parts or (content is None and not member.isdir()):
-                raise ValueError(f"{archive}: refused to unpack {member.name!r}, which is no file or folder inside it")
+                raise UserError(f"{archive}: refused to unpack {member.name!r}, which is no file or folder inside it")
             if content is not None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with open(target, "wb") as file:

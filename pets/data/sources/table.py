@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pets.data.sources.folder import Listing, examples
+from pets.errors import UserError
 from pets.escape import from_cell
 from pets.files import read_text
 from pets.settings.data import Table
@@ -69,7 +70,7 @@ class CsvTable:
 
     def official(self) -> dict[str, list[str]]:
         """Raise: the parts of a table are in a column."""
-        raise ValueError(
+        raise UserError(
             "data.split.method=official: no official split comes with a table; use random, stratified or column"
         )
 
@@ -87,14 +88,14 @@ class CsvTable:
             return self._parts(self.valid_column, _TRUTH)
         if self.split_column is not None:
             return self._parts(self.split_column, _PARTS)
-        raise ValueError("data.split.method=column needs data.source.valid_column or data.source.split_column")
+        raise UserError("data.split.method=column needs data.source.valid_column or data.source.split_column")
 
     def _parts(self, column: str, meaning: dict[str, str]) -> dict[str, list[str]]:
         parts: dict[str, list[str]] = {part: [] for part in meaning.values()}
         for file, row in self._rows.items():
             part = meaning.get(row[column].lower())
             if part is None:
-                raise ValueError(
+                raise UserError(
                     f"{self.path}: column {column!r} says {row[column]!r} of {file!r}; allowed: {', '.join(meaning)}"
                 )
             parts[part].append(file)
@@ -117,9 +118,9 @@ class CsvTable:
                 for row in reader:
                     self._add(rows, row, wanted, f"{self.path} line {reader.line_num}")
         except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"{self.path} is no CSV file in UTF-8: {error}") from error
+            raise UserError(f"{self.path} is no CSV file in UTF-8: {error}") from error
         if not rows:
-            raise ValueError(f"{self.path} has no row below its header")
+            raise UserError(f"{self.path} has no row below its header")
         return rows
 
     def _separator(self, header: str, wanted: list[str]) -> str:
@@ -134,23 +135,23 @@ class CsvTable:
         found = headers[separator]
         missing = [column for column in wanted if column not in found]
         if missing:
-            raise ValueError(f"{self.path} has no column {examples(missing)}; its columns: {examples(found, 20)}")
+            raise UserError(f"{self.path} has no column {examples(missing)}; its columns: {examples(found, 20)}")
         twice = [column for column in wanted if found.count(column) > 1]
         if twice:
-            raise ValueError(f"{self.path} has the column {examples(twice)} more than once")
+            raise UserError(f"{self.path} has the column {examples(twice)} more than once")
         return separator
 
     def _add(self, rows: dict[str, dict[str, str]], row: dict[str, str], wanted: list[str], where: str) -> None:
         """Check one row and add it to `rows`."""
         if None in row or None in row.values():
-            raise ValueError(f"{where}: it has more or fewer cells than the header")
+            raise UserError(f"{where}: it has more or fewer cells than the header")
         cells = {column: from_cell(row[column].strip()) for column in wanted}
         for column in (self.file_column, self.label_column):
             if not cells[column]:
-                raise ValueError(f"{where}: column {column!r} is empty")
+                raise UserError(f"{where}: column {column!r} is empty")
         file = self._relative(cells[self.file_column], where)
         if file in rows:
-            raise ValueError(f"{where}: the file {file!r} is listed a second time")
+            raise UserError(f"{where}: the file {file!r} is listed a second time")
         rows[file] = cells
 
     def _relative(self, file: str, where: str) -> str:
@@ -158,5 +159,5 @@ class CsvTable:
         root = os.path.abspath(self.root)
         path = os.path.normpath(os.path.join(root, file))
         if not path.startswith(os.path.join(root, "")):
-            raise ValueError(f"{where}: the file {file!r} lies outside data.root={self.root}")
+            raise UserError(f"{where}: the file {file!r} lies outside data.root={self.root}")
         return Path(path).relative_to(root).as_posix()

@@ -45,7 +45,7 @@ def test_an_image_depends_on_its_position_alone(demo: DemoSet) -> None:
 
 
 def test_the_same_seed_draws_the_same_bytes(tmp_path: Path, demo: DemoSet) -> None:
-    again, other = DemoSet(tmp_path, per_breed=1), DemoSet(tmp_path, seed=1, per_breed=1)
+    again, other = DemoSet(tmp_path, per_breed=2), DemoSet(tmp_path, seed=1, per_breed=2)
     again.prepare()
     other.prepare()
     for file in again.listing().files:
@@ -54,22 +54,22 @@ def test_the_same_seed_draws_the_same_bytes(tmp_path: Path, demo: DemoSet) -> No
 
 
 def test_a_finished_set_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = DemoSet(tmp_path, per_breed=1)
+    source = DemoSet(tmp_path, per_breed=2)
     source.prepare()
     monkeypatch.setattr("pets.data.sources.drawn.photograph.paint_photograph", None)
-    DemoSet(tmp_path, per_breed=1).prepare()
-    assert len({DemoSet(tmp_path, seed, per_breed).root for seed in (0, 1) for per_breed in (1, 2)}) == 4
+    DemoSet(tmp_path, per_breed=2).prepare()
+    assert len({DemoSet(tmp_path, seed, per_breed).root for seed in (0, 1) for per_breed in (2, 3)}) == 4
 
 
 def test_an_interrupted_set_does_not_appear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = DemoSet(tmp_path, per_breed=1)
+    source = DemoSet(tmp_path, per_breed=2)
     with monkeypatch.context() as patch:
         patch.setattr("pets.data.sources.drawn.demo_set.BREEDS", (*BREEDS[:2], None, *BREEDS[3:]))
         with pytest.raises(AttributeError):
             source.prepare()
     assert not source.root.exists()
     source.prepare()
-    assert len(source.listing().files) == len(BREEDS)
+    assert len(source.listing().files) == 2 * len(BREEDS)
     assert [entry.name for entry in tmp_path.iterdir() if not entry.name.startswith(".")] == [source.root.name]
 
 
@@ -78,7 +78,7 @@ def test_several_may_prepare_at_once(tmp_path: Path) -> None:
 
     def prepare() -> None:
         try:
-            DemoSet(tmp_path, per_breed=1).prepare()
+            DemoSet(tmp_path, per_breed=2).prepare()
         except BaseException as error:
             errors.append(error)
 
@@ -88,7 +88,7 @@ def test_several_may_prepare_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert not errors
-    assert len(DemoSet(tmp_path, per_breed=1).listing().files) == len(BREEDS)
+    assert len(DemoSet(tmp_path, per_breed=2).listing().files) == 2 * len(BREEDS)
 
 
 def test_breeds_share_every_trait_and_differ_in_the_combination() -> None:
@@ -112,9 +112,9 @@ def test_colour_alone_does_not_tell_the_breed(demo: DemoSet) -> None:
     assert np.mean(labels[distances.argmin(axis=1)] != labels) > 0.5
 
 
-@pytest.mark.parametrize(("options", "key"), [({"seed": -1}, "seed=-1"), ({"per_breed": 0}, "per_breed=0")])
+@pytest.mark.parametrize(("options", "key"), [({"seed": -1}, "seed=-1"), ({"per_breed": 1}, "per_breed=1")])
 def test_options_out_of_range(tmp_path: Path, options: dict[str, int], key: str) -> None:
-    with pytest.raises(ValueError, match=rf"data\.source\.{key} must be"):
+    with pytest.raises(ValueError, match=rf"data\.source\.{key} is not allowed: a whole number, at least"):
         DemoSet(tmp_path, **options)
 
 
