@@ -148,4 +148,6 @@ def swept() -> set[str]:
 
 def choices() -> dict[str, str]:
     """Return the file chosen of each group of the configuration; none for a run that Hydra did not start."""
-    return dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}
+    if not HydraConfig.initialized():
+        return {}
+    return dict(OmegaConf.select(HydraConfig.instance().cfg, "hydra.runtime.choices") or {})  # type: ignore[arg-type]

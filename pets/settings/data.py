@@ -55,7 +55,10 @@ class Data:
     ] = None
     cache: Annotated[
         Cache,
-        Field(description="decoded images are kept: none, ram (for this run), disk (for later runs too)"),
+        Field(
+            description="decoded images are kept: none, ram (for this run), "
+            "disk (the user's cache folder, for later runs too)"
+        ),
     ] = "none"
 
 

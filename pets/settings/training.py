@@ -52,7 +52,7 @@ class Progress:
 class Dashboards:
     """What loggers show besides curves."""
 
-    images: Annotated[int, Field(ge=1, description="images of the first batch shown before and after augmentation")] = 8
+    images: Annotated[int, Field(ge=1, description="images of the first batch shown before and after augmentation")] = 3
 
 
 @declared("callbacks.checkpoint", "pets.callbacks.checkpoint_io.best_checkpoint", passed=None)
@@ -112,8 +112,11 @@ class Trainer:
     num_sanity_val_steps: Annotated[int, Field(ge=-1, description="validation batches tried before training")] = 0
     deterministic: Annotated[
         bool | Literal["warn"],
-        Field(description="true, false or warn: use deterministic algorithms"),
-    ] = "warn"
+        Field(
+            description="true: the same bits in every run on a GPU too, at some cost in speed (warn: where torch can); "
+            "on a CPU they are the same anyway"
+        ),
+    ] = False
     sync_batchnorm: Annotated[bool, Field(description="share batch statistics between processes")] = False
     use_distributed_sampler: Annotated[
         Literal[False], Field(description="the data module shares the items out itself")
