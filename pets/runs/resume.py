@@ -274,7 +274,11 @@ def read_yaml(path: Path) -> Any:
         UserError: It is not YAML, holds something else than plain values, or is too large.
     """
     try:
-        return yaml.load(read_text(path, most=MAX_BYTES), _PlainLoader)
+        loader = _PlainLoader(read_text(path, most=MAX_BYTES))
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not plain YAML: {str(error).splitlines()[0]}") from None
 
