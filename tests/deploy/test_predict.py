@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from pets import Predictor
-from pets.data.presize import INTERPOLATIONS, METHODS, Presize
+from pets.data.presize import Presize
 from pets.deploy import predict
 from pets.deploy.export import missing_for_onnx
+from pets.settings.data import INTERPOLATIONS, METHODS
 from tests.deploy.conftest import SIDE, export_folder, requires_onnx, save_checkpoint
 
 OURS = "pets safetensors lightning hydra omegaconf timm torchvision onnx"
