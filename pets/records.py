@@ -16,7 +16,7 @@ from pets.data.datamodule import ImageDataModule
 from pets.data.splits import read_manifest
 from pets.errors import UserError
 from pets.files import read_text, write_text
-from pets.runs import resume
+from pets.runs import saved
 from pets.runs.overrides import typed
 from pets.runs.run_folder import RunFolder
 from pets.settings.parts import PARTS
@@ -48,7 +48,7 @@ def write_config(cfg: DictConfig) -> None:
     run = RunFolder(cfg.run_dir)
     run.path.mkdir(parents=True, exist_ok=True)
     if HydraConfig.initialized():
-        resume.remember(run, cfg, typed())
+        saved.remember(run, cfg, typed())
     write_text(run.config, yaml.safe_dump(plain(cfg), sort_keys=False, allow_unicode=True))
 
 

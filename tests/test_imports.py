@@ -19,7 +19,7 @@ WITHIN = {
     "data/sources/drawn": "canvas animal photograph demo_set",
     "data/cache": "resized contents build",
     "settings": "declare metrics parts run data augment model recipe training config help",
-    "runs": "output run_folder overrides compose resume",
+    "runs": "output run_folder overrides compose saved resume",
     "schedule": "recipe one_cycle lr_range",
     "augment": "uniforms geometry lighting mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form head losses metrics layer_groups network "

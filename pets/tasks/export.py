@@ -15,7 +15,7 @@ from pets.deploy.model_card import model_card
 from pets.errors import UserError
 from pets.files import read_text
 from pets.model.weights import first_line
-from pets.runs import resume
+from pets.runs import saved
 from pets.runs.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def run(cfg: DictConfig) -> None:
     if metrics and artifact.metadata.threshold is None:
         artifact = with_threshold(artifact, metrics.get("valid/threshold"))
     run = RunFolder.of_checkpoint(artifact.origin)
-    config = resume.read_yaml(run.config) if run and run.config.is_file() else None
+    config = saved.read_yaml(run.config) if run and run.config.is_file() else None
     card = model_card(
         artifact.metadata, metrics=metrics, config=config, licence=records.plain(cfg)["export"]["licence"], onnx=onnx
     )

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from pets.errors import UserError
-from pets.runs import resume
+from pets.runs import resume, saved
 from pets.runs.compose import Conf
 from pets.runs.overrides import as_typed, parse, values
 from pets.runs.run_folder import RunFolder
@@ -36,7 +36,7 @@ def make_run(folder: Path, *command: str, conf: Conf | None = None) -> RunFolder
     hydra.hydra.runtime.cwd = str(Path.cwd())
     HydraConfig.instance().cfg = hydra  # type: ignore[assignment]
     try:
-        resume.remember(
+        saved.remember(
             run, OmegaConf.masked_copy(cfg, [name for name in cfg if name != "hydra"]), list(map(as_typed, command))
         )
     finally:
@@ -131,8 +131,8 @@ def test_every_experiment_resumes(tmp_path: Path, experiment: str, how: str) -> 
 
 def test_keys_that_are_newer_than_the_run_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run = make_run(tmp_path / "run", "experiment=demo")
-    saved = run.hydra / "config.yaml"
-    saved.write_text("\n".join(line for line in saved.read_text().splitlines() if "supersample" not in line))
+    page = run.hydra / "config.yaml"
+    page.write_text("\n".join(line for line in page.read_text().splitlines() if "supersample" not in line))
     completed(f"ckpt_path={run.path}")
     assert f"the run of {run.path} knew no augment.supersample: it is 1" in caplog.text
 
@@ -246,10 +246,10 @@ def test_a_strangers_overrides_run_nothing(tmp_path: Path, kind: str) -> None:
 )
 def test_a_strangers_configuration_runs_nothing(tmp_path: Path, key: str, value: object) -> None:
     run = make_run(tmp_path / "run", "data=demo")
-    saved = yaml.safe_load((run.hydra / "config.yaml").read_text())
+    content = yaml.safe_load((run.hydra / "config.yaml").read_text())
     group, name = key.split(".")
-    saved[group][name] = value
-    (run.hydra / "config.yaml").write_text(yaml.safe_dump(saved))
+    content[group][name] = value
+    (run.hydra / "config.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=rf"config\.yaml: {key}: .*type {key}= again"):
         completed("task=evaluate", f"ckpt_path={run.path}")
     assert composed("task=evaluate", f"ckpt_path={run.path}", f"{key}=null").task == "evaluate"
@@ -258,13 +258,13 @@ def test_a_strangers_configuration_runs_nothing(tmp_path: Path, key: str, value:
 def test_a_strangers_configuration_says_nowhere_to_write(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", "data=demo", "export.folder=/home/me/precious")
     path = run.hydra / "config.yaml"
-    saved = yaml.safe_load(path.read_text())
-    saved["run_dir"] = "/home/me/precious"
-    saved["callbacks"]["checkpoint"]["dirpath"] = "/home/me/precious"
-    saved["callbacks"]["history"]["path"] = "/home/me/precious"
-    saved["logger"]["tensorboard"]["save_dir"] = "/home/me/precious"
-    saved["callbacks"]["history"]["_target_"] = "os.system"
-    path.write_text(yaml.safe_dump(saved))
+    content = yaml.safe_load(path.read_text())
+    content["run_dir"] = "/home/me/precious"
+    content["callbacks"]["checkpoint"]["dirpath"] = "/home/me/precious"
+    content["callbacks"]["history"]["path"] = "/home/me/precious"
+    content["logger"]["tensorboard"]["save_dir"] = "/home/me/precious"
+    content["callbacks"]["history"]["_target_"] = "os.system"
+    path.write_text(yaml.safe_dump(content))
     cfg = composed("task=evaluate", f"ckpt_path={run.path}")
     text = OmegaConf.to_yaml(cfg)
     assert "precious" not in text
