@@ -183,8 +183,11 @@ def test_a_run_that_was_interrupted_after_its_last_epoch_has_the_metrics_of_trai
     assert {**again, "seconds": 0} == {**whole, "seconds": 0}
 
 
-@pytest.mark.parametrize("name", ["jörg's photos", "trailing\\", "a,b [c] {d}", "line\nbreak", "x" * 200])
+@pytest.mark.parametrize(
+    "name", ["jörg's photos", "trailing\\", "a,b [c] {d}", "line\nbreak", "/".join(["x" * 200] * 3)], ids=ascii
+)
 def test_photographs_and_run_folders_may_be_called_anything(typed: Typed, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / "photos").rename(tmp_path / name)
     code, said = typed(*TINY, f"data.root={name}", "recipe.epochs=1", f"hydra.run.dir=runs/{name}")
     assert code == 0, said
@@ -192,6 +195,27 @@ def test_photographs_and_run_folders_may_be_called_anything(typed: Typed, tmp_pa
     assert code == 0, said
     code, said = typed("task=evaluate", f"ckpt_path=runs/{name}/checkpoints/last.ckpt")
     assert code == 0, said
+
+
+def test_a_secret_is_in_no_file_of_a_run_an_export_or_a_sweep(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2")
+    secrets = ["export.licence=${oc.env:TOKEN}", "+logger.tensorboard.comment=${oc.env:TOKEN}"]
+    command = [*TINY, "data.root=photos", "recipe.epochs=1", *secrets]
+    said = []
+    for words in (
+        [*command, "hydra.run.dir=run"],
+        ["task=export", "ckpt_path=run", "export.onnx=false", "hydra.run.dir=exported", *secrets],
+        ["-m", *command, "recipe.epochs=0", "seed=1,2", "hydra.sweep.dir=sweep"],
+    ):
+        code, lines = typed(*words)
+        assert code == 0, lines
+        said.append(lines)
+    assert "hunter2" not in "".join(said)
+    written = [path for folder in ("run", "exported", "sweep") for path in (tmp_path / folder).rglob("*")]
+    assert len(written) > 60
+    assert [str(path) for path in written if path.is_file() and b"hunter2" in path.read_bytes()] == []
 
 
 @pytest.mark.parametrize(

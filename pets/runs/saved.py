@@ -50,14 +50,14 @@ def saved_command(run: RunFolder, typed: list[str], compose: Compose) -> list[st
         UserError: They name code, hold a resolver, or are not plain.
     """
     now = [key(text) for text in typed]
-    base = [text for text in _started(run) if not within(key(text), now)]
+    base = list(_started(run, now))
     raw = plain_keys(compose(base))
     base = [text for text in base if not is_output(key(text), raw)]
     return [*_moved_inputs(base, raw, run), *_drift(run, raw, now)]
 
 
-def _started(run: RunFolder) -> Iterator[str]:
-    """Yield the overrides that started a run, as far as they are data."""
+def _started(run: RunFolder, typed: Iterable[str]) -> Iterator[str]:
+    """Yield the overrides that started a run, but those of typed keys, as far as they are data."""
     path = run.hydra / "overrides.yaml"
     texts = read_yaml(path) if path.is_file() else []
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
@@ -65,7 +65,7 @@ def _started(run: RunFolder) -> Iterator[str]:
     for text in texts:
         name = key(text)
         group, value = name.split("/")[0], text.partition("=")[2]
-        if within(group.split(".")[0], NOT_TAKEN):
+        if within(group.split(".")[0], NOT_TAKEN) or within(name, typed):
             continue
         if "_target_" in text or re.search(r"\$\{[^}]*:", value):
             raise UserError(f"{path} has {text!r}, which is more than a plain value: type {name}= again to allow it")
