@@ -1,7 +1,8 @@
 """A run folder: one place knows where everything lies, and one process works in it."""
 
-import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,25 +13,24 @@ from pets.runs import run_folder
 from pets.runs.run_folder import RunFolder
 
 
-def hold(path: str, ready: "multiprocessing.synchronize.Event", done: "multiprocessing.synchronize.Event") -> None:
-    with RunFolder(path).claimed():
-        ready.set()
-        done.wait(30)
+HOLD = """
+import sys
+from pets.runs.run_folder import RunFolder
+with RunFolder(sys.argv[1]).claimed():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_two_processes_do_not_work_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_folder, "LOCK_SECONDS", 0.1)
-    context = multiprocessing.get_context("spawn")
-    ready, done = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(str(tmp_path / "run"), ready, done))
-    other.start()
-    try:
-        assert ready.wait(60)
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
         with pytest.raises(UserError, match="another process works in it"), RunFolder(tmp_path / "run").claimed():
             pass
-    finally:
-        done.set()
-        other.join()
+        other.communicate("")
     with RunFolder(tmp_path / "run").claimed():
         pass
 
