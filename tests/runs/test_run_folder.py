@@ -12,7 +12,6 @@ from pets.errors import UserError
 from pets.runs import run_folder
 from pets.runs.run_folder import RunFolder
 
-
 HOLD = """
 import sys
 from pets.runs.run_folder import RunFolder
