@@ -5,6 +5,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from pets.data.rng import Stream, generator
 from pets.data.sources.folder import ImageSource, examples
+from pets.data.sources.part_folders import no_part_folders, part_folders, refuse_mixture, refuse_unlabelled, told
 from pets.data.sources.table import CsvTable
 from pets.errors import UserError
 from pets.files import read_text, write_text
@@ -34,6 +36,7 @@ class Split(NamedTuple):
 class SplitRule(SplitSettings):
     """How the files are split; the settings are those of `pets.settings.data.Split`.
 
+    `auto` takes the parts that lie in folders train, valid and test, and is else `random`; `folders` asks for them.
     `random` is fastai's RandomSplitter with a generator of its own: the first floor(n * valid_pct) places of a
     permutation are for validation; the last floor(n * test_pct) are the test part, so that neither share moves the
     other part. `stratified` takes the same totals from the classes in proportion. `official` and `column` read the
@@ -57,7 +60,8 @@ class SplitRule(SplitSettings):
             files: The files to split.
             targets: int64 (n,) class indices of the files.
             classes: Class names.
-            source: Where the files come from; asked for the parts by `official` and `column`.
+            source: Where the files come from; asked for the parts by `official` and `column`. The rows of a table
+                have no parts by their folders unless `folders` asks for them.
             left_out: Files that the data have but `files` leaves out on purpose; a given part may name them.
 
         Raises:
@@ -73,14 +77,47 @@ class SplitRule(SplitSettings):
             if not isinstance(source, CsvTable):
                 raise UserError("data.split.method=column needs a table, as data=csv gives")
             split = _given(source.column(), files, left_out, "data.split.method=column")
+        elif parts := self._part_folders(files, source):
+            refuse_unlabelled(files, [classes[target] for target in targets])
+            split = _given(parts, files, left_out, "data.split.method=folders")
+            if "valid" not in parts:
+                split = self._with_valid(split, targets, len(classes))
         else:
             split = self._random(targets, len(classes))
         _check(split, targets, classes, test_wanted=self.test_pct > 0)
         return split
 
+    def _part_folders(self, files: Sequence[str], source: ImageSource) -> dict[str, list[str]] | None:
+        """Return the parts that folders name; None if they name none, or are not asked for."""
+        if self.method != "folders" and isinstance(source, CsvTable):
+            return None
+        parts = part_folders(files)
+        if self.method == "folders" and parts is None:
+            raise no_part_folders(files)
+        if self.method == "auto" and parts is None:
+            refuse_mixture(files)
+        elif self.method == "auto" and parts is not None:
+            valid = "" if "valid" in parts else f"; {self.valid_pct:.0%} of train become valid"
+            _log.info("data.split.method=auto: the folders are the parts: %s%s", told(parts), valid)
+            if self.test_pct:
+                _log.warning("data.split.test_pct=%s has no effect: the folders are the parts", self.test_pct)
+        elif self.method != "folders" and parts is not None:
+            _log.warning(
+                "data.split.method=%s draws new parts from the folders of all parts (%s); folders keeps them apart",
+                self.method,
+                told(parts),
+            )
+            return None
+        return parts
+
+    def _with_valid(self, split: Split, targets: np.ndarray, n_classes: int) -> Split:
+        """Return parts whose training images are divided anew, in training and validation."""
+        inner = replace(self, method="random", test_pct=0.0)._random(targets[split.train], n_classes)
+        return Split(split.train[inner.train], split.train[inner.valid], split.test)
+
     def _random(self, targets: np.ndarray, n_classes: int) -> Split:
         order = generator(self.seed, Stream.SPLIT).permutation(len(targets))
-        if self.method == "random":
+        if self.method in ("auto", "random"):
             groups = [order]
         else:
             groups = [order[targets[order] == target] for target in range(n_classes)]

@@ -146,24 +146,27 @@ class Split:
     """How the files are split."""
 
     method: Annotated[
-        Literal["random", "stratified", "official", "column"],
-        Field(description="random, stratified, official (lists that come with the data), column (of a table)"),
-    ] = "random"
+        Literal["auto", "random", "stratified", "folders", "official", "column"],
+        Field(
+            description="auto (folders if data.root holds them, else random), random, stratified, "
+            "folders (train, valid and test), official (lists that come with the data), column (of a table)"
+        ),
+    ] = "auto"
     valid_pct: Annotated[
         float,
-        Field(gt=0, lt=1, description="share of the images to validate on, for random and stratified"),
+        Field(gt=0, lt=1, description="share of the images to validate on, where the parts are not given"),
     ] = 0.2
     test_pct: Annotated[
         float,
         Field(
             ge=0,
             lt=1,
-            description="share of a third part that training never sees, for random and stratified; 0: none",
+            description="share of a third part that training never sees, where the parts are not given; 0: none",
         ),
     ] = 0.0
     seed: Annotated[
         int,
-        Field(ge=0, description="decides random and stratified splits, whatever the seed of the run"),
+        Field(ge=0, description="decides what is drawn of the split, whatever the seed of the run"),
     ] = 42
     manifest: Annotated[
         PathText | None,
@@ -178,7 +181,7 @@ class Split:
     def _shares_leave_a_rest(self) -> "Split":
         if self.test_pct >= 1 - self.valid_pct:
             raise ValueError(f"data.split.test_pct={self.test_pct} is not allowed: at least 0 and below 1 - valid_pct")
-        if self.test_pct and (self.manifest is not None or self.method in ("official", "column")):
+        if self.test_pct and (self.manifest is not None or self.method in ("folders", "official", "column")):
             warnings.warn(f"data.split.test_pct={self.test_pct} has no effect: the parts are given", stacklevel=3)
         return self
 

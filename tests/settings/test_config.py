@@ -108,7 +108,7 @@ TABLE: dict[str, list[Row]] = {
         ("data.cache", ["none", "ram", "disk"], ["tape", None]),
         ("data.source.root", *TEXT),
         ("data.labeller.pattern", ["(.)"], ["(", "x", ""]),
-        ("data.split.method", ["random", "stratified", "official", "column"], ["k-fold"]),
+        ("data.split.method", ["auto", "random", "stratified", "folders", "official", "column"], ["k-fold"]),
         ("data.split.valid_pct", *OPEN_SHARE),
         ("data.split.test_pct", [0, math.nextafter(0.8, 0)], [-TINY, 0.8, 1]),
         ("data.split.seed", *SEED),
