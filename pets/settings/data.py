@@ -146,9 +146,9 @@ class Split:
     """How the files are split."""
 
     method: Annotated[
-        Literal["auto", "random", "stratified", "folders", "official", "column"],
+        Literal["auto", "random", "stratified", "kfold", "folders", "official", "column"],
         Field(
-            description="auto (folders if data.root holds them, else random), random, stratified, "
+            description="auto (folders if data.root holds them, else random), random, stratified, kfold, "
             "folders (train, valid and test), official (lists that come with the data), column (of a table)"
         ),
     ] = "auto"
@@ -168,6 +168,15 @@ class Split:
         int,
         Field(ge=0, description="decides what is drawn of the split, whatever the seed of the run"),
     ] = 42
+    group_by: Annotated[
+        Text | None,
+        Field(
+            description="images that stay in one part: a column of the table, a regular expression whose group in the "
+            "file name they share, duplicates (images that look the same); null: each on its own"
+        ),
+    ] = None
+    folds: Annotated[int, Field(ge=2, le=100, description="for kfold: parts that take turns to be validated on")] = 5
+    fold: Annotated[int, Field(ge=0, description="for kfold: which of them this run validates on, from 0")] = 0
     manifest: Annotated[
         PathText | None,
         Input,
@@ -178,11 +187,22 @@ class Split:
     ] = None
 
     @model_validator(mode="after")
+    def _fold_of_folds(self) -> "Split":
+        if self.fold >= self.folds:
+            raise ValueError(f"data.split.fold={self.fold} is not allowed: 0 to folds - 1 = {self.folds - 1}")
+        if self.fold and self.method != "kfold":
+            warnings.warn(f"data.split.fold={self.fold} has no effect without data.split.method=kfold", stacklevel=3)
+        return self
+
+    @model_validator(mode="after")
     def _shares_leave_a_rest(self) -> "Split":
         if self.test_pct >= 1 - self.valid_pct:
             raise ValueError(f"data.split.test_pct={self.test_pct} is not allowed: at least 0 and below 1 - valid_pct")
-        if self.test_pct and (self.manifest is not None or self.method in ("folders", "official", "column")):
+        given = self.manifest is not None or self.method in ("official", "column")
+        if self.test_pct and (given or self.method == "folders"):
             warnings.warn(f"data.split.test_pct={self.test_pct} has no effect: the parts are given", stacklevel=3)
+        if self.group_by is not None and given:
+            warnings.warn(f"data.split.group_by={self.group_by} has no effect: the parts are given", stacklevel=3)
         return self
 
 
