@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pets.settings.declare import Input, PathText, Text, declared
 
+Sampler = Literal["uniform", "balanced"]
 Cache = Literal["none", "ram", "disk"]
 PresizeMethod = Literal["crop", "pad", "squish", "native"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -36,6 +37,13 @@ class Data:
         Field(description="worker processes a loader; null: one a core, at most 8"),
     ] = None
     seed: Annotated[int, Field(ge=0, description="decides order, crops and augmentation")] = 42
+    sampler: Annotated[
+        Sampler,
+        Field(
+            description="uniform (an epoch is every training image once), balanced (an epoch is as many images, each "
+            "class as often: images of rare classes repeat, each time augmented anew)"
+        ),
+    ] = "uniform"
     on_error: Annotated[
         Literal["raise", "skip"],
         Field(
