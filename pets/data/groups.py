@@ -83,11 +83,10 @@ def held_out(targets: np.ndarray, groups: np.ndarray | None, share: float, strat
     if stratified and share > 0.5:
         return ~held_out(targets, groups, 1 - share, stratified, state)
     if stratified:
-        return fold_of(targets, groups, max(2, round(1 / share)), state) == 0
-    from_sklearn = _model_selection().GroupShuffleSplit(1, test_size=share, random_state=state)
-    mask = np.zeros(len(targets), dtype=bool)
-    mask[_drawn(from_sklearn, targets, groups)[0]] = True
-    return mask
+        mask: np.ndarray = fold_of(targets, groups, round(1 / share), state) == 0
+        return mask
+    splitter = _model_selection().GroupShuffleSplit(1, test_size=share, random_state=state)
+    return np.isin(np.arange(len(targets)), _drawn(splitter, targets, groups)[0])
 
 
 def fold_of(targets: np.ndarray, groups: np.ndarray | None, folds: int, state: int) -> np.ndarray:
