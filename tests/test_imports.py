@@ -14,8 +14,9 @@ callbacks build records tasks sweep cli __main__
 """
 """Files and folders of the package from left to right: a module imports from its left only."""
 WITHIN = {
-    "data": "rng batch sources labels splits images image_table survey presize cache sampler dataset datamodule",
-    "data/sources": "folder table oxford_pets drawn",
+    "data": "rng batch sources labels images duplicates groups splits image_table survey presize cache sampler "
+    "dataset datamodule",
+    "data/sources": "folder part_folders table oxford_pets drawn",
     "data/sources/drawn": "canvas animal photograph demo_set",
     "data/cache": "resized contents build",
     "settings": "declare metrics parts run data augment model recipe training config help",

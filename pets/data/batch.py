@@ -15,6 +15,8 @@ class Request(NamedTuple):
     epoch: int
     place: int
     padding: bool = False
+    repeat: int = 0
+    """How often the item was requested before in this epoch: each time has random numbers of its own."""
 
 
 class Batch(NamedTuple):

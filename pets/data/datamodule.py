@@ -23,7 +23,7 @@ from pets.data.sampler import SeededSampler, Start, process_of
 from pets.data.sources.folder import ImageSource
 from pets.data.splits import Split, SplitRule, write_manifest
 from pets.errors import UserError
-from pets.settings.data import Cache, Data
+from pets.settings.data import Cache, Data, Sampler
 from pets.settings.parts import Part
 from pets.signals import leave_to_parent
 
@@ -43,6 +43,7 @@ class ImageDataModule(LightningDataModule):
         batch_size: Images a batch and process.
         num_workers: Worker processes of each loader; None: as many as there are cores for this process, at most 8.
         seed: Seed of the order and the augmentation, 0 or more.
+        sampler: What an epoch of training is: `uniform`, every image once; `balanced`, as many, each class as often.
         on_error: `raise`: an image that cannot be decoded ends the run when it is met. `skip`: every image is decoded
             once at set-up, those that cannot be are left out and listed in the manifest.
         exclude: CSV file whose column `file` names images to leave out.
@@ -70,6 +71,7 @@ class ImageDataModule(LightningDataModule):
         batch_size: int = 64,
         num_workers: int | None = None,
         seed: int = 42,
+        sampler: Sampler = "uniform",
         on_error: Literal["raise", "skip"] = "raise",
         exclude: str | Path | None = None,
         relabel: str | Path | None = None,
@@ -78,8 +80,8 @@ class ImageDataModule(LightningDataModule):
         super().__init__()
         classes = None if classes is None else classes if isinstance(classes, str) else list(classes)
         Data(
-            classes=classes, batch_size=batch_size, num_workers=num_workers, seed=seed, on_error=on_error,
-            exclude=exclude, relabel=relabel, cache=cache,
+            classes=classes, batch_size=batch_size, num_workers=num_workers, seed=seed, sampler=sampler,
+            on_error=on_error, exclude=exclude, relabel=relabel, cache=cache,
         )  # fmt: skip
         self.source = source
         self.labeller = labeller
@@ -90,6 +92,7 @@ class ImageDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.sampler = sampler
         self.on_error = on_error
         self.exclude = exclude
         self.relabel = relabel
@@ -206,8 +209,9 @@ class ImageDataModule(LightningDataModule):
         dataset = ImageDataset(self.table, indices, self.presize, self.seed, training, stream, self._cache)
         rank, world_size = process_of(self.trainer)
         sampler = SeededSampler(
-            len(indices), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch, start=self.start
-        )
+            len(indices), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch, start=self.start,
+            balance=self._table.targets[indices] if shuffle and self.sampler == "balanced" else None,
+        )  # fmt: skip
         processes = 1 if self.trainer is None else self.trainer.num_devices
         num_workers = machine.workers(processes) if self.num_workers is None else self.num_workers
         num_workers = machine.workers_with_room(num_workers, self.batch_size * 3 * self.presize.size**2, processes)

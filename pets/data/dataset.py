@@ -64,7 +64,8 @@ class ImageDataset(Dataset[Sample]):
     def __getitem__(self, request: Request | int) -> Sample:
         """Load one image.
 
-        The random numbers depend on the seed, the stream, the epoch and the image's index in the image table alone.
+        The random numbers depend on the seed, the stream, the epoch, the image's index in the image table, and how
+        often the epoch had it before.
         An int, as other samplers yield it (Lightning's under `overfit_batches`), requests the item in epoch 0.
 
         Raises:
@@ -72,10 +73,11 @@ class ImageDataset(Dataset[Sample]):
         """
         if not isinstance(request, Request):
             request = Request(0, request)
-        epoch, place, padding = request
+        epoch, place, padding, repeat = request
         row = int(self.indices[place])
         if self.training:
-            uniforms = random_uniforms(self.seed, self.stream, epoch, row, n=N_UNIFORMS)
+            key = (epoch, row, repeat) if repeat else (epoch, row)
+            uniforms = random_uniforms(self.seed, self.stream, *key, n=N_UNIFORMS)
         else:
             uniforms = np.zeros(N_UNIFORMS, dtype=np.float32)
         resized = self.presize.resize(self.table.load(row, open_image)) if self.cache is None else self.cache[row]

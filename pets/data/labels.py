@@ -47,7 +47,7 @@ class RegexLabeller(Regex):
         group: str | int = "label" if "label" in self._regex.groupindex else 1
         labels = []
         for file in files:
-            match = self._search(PurePosixPath(file).name)
+            match = search(self._regex, PurePosixPath(file).name, "data.labeller.pattern")
             labels.append(match[group] or "" if match else "")
         failed = [file for file, label in zip(files, labels, strict=True) if not label]
         if failed:
@@ -57,15 +57,21 @@ class RegexLabeller(Regex):
             )
         return labels
 
-    def _search(self, name: str) -> re.Match[str] | None:
-        try:
-            with _time_limit(_REGEX_SECONDS):
-                return self._regex.search(name)
-        except TimeoutError:
-            raise UserError(
-                f"data.labeller.pattern={self.pattern!r} takes more than {_REGEX_SECONDS:g} s on {name!r}: "
-                "a repeat inside a repeat, as in (a+)+, can take for ever"
-            ) from None
+
+def search(regex: re.Pattern[str], name: str, key: str) -> re.Match[str] | None:
+    """Search for the pattern of a key of the configuration in a file name.
+
+    Raises:
+        UserError: It takes too long.
+    """
+    try:
+        with _time_limit(_REGEX_SECONDS):
+            return regex.search(name)
+    except TimeoutError:
+        raise UserError(
+            f"{key}={regex.pattern!r} takes more than {_REGEX_SECONDS:g} s on {name!r}: "
+            "a repeat inside a repeat, as in (a+)+, can take for ever"
+        ) from None
 
 
 @contextmanager

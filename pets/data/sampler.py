@@ -42,7 +42,8 @@ class SeededSampler(Sampler[Request]):
     """Yields the requests of one process: which item, in which epoch.
 
     Shuffled, for training: a permutation of the epoch; the processes take turns in it, and what would not give each the
-    same number is left out of this epoch. In order, for evaluation: nothing is left out; processes that would get one
+    same number is left out of this epoch. Balanced, for training: the same, of as many images that `balanced_order`
+    draws. In order, for evaluation: nothing is left out; processes that would get one
     item fewer repeat an item, marked as padding.
 
     Args:
@@ -52,6 +53,7 @@ class SeededSampler(Sampler[Request]):
         rank: Which process this is.
         world_size: Number of processes.
         epoch: The epoch of the requests; with `shuffle`, that of the first ones.
+        balance: int64 (n,) classes of the items, to shuffle with each class as often; None: each item once.
         start: The images that this epoch leaves out, because they had their turn. They count in the length.
 
     Raises:
@@ -68,6 +70,7 @@ class SeededSampler(Sampler[Request]):
         world_size: int = 1,
         epoch: int = 0,
         start: Start = BEGINNING,
+        balance: np.ndarray | None = None,
     ) -> None:
         if shuffle and n < world_size:
             raise UserError(f"{n} training images cannot be shared among {world_size} processes")
@@ -78,6 +81,7 @@ class SeededSampler(Sampler[Request]):
         self.world_size = world_size
         self.epoch = epoch
         self.start = start
+        self.balance = balance
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next shuffle; Lightning calls it. In order, the epoch stays."""
@@ -88,10 +92,45 @@ class SeededSampler(Sampler[Request]):
         return self.n // self.world_size if self.shuffle else -(-self.n // self.world_size)
 
     def __iter__(self) -> Iterator[Request]:
-        if self.shuffle:
-            order = generator(self.seed, Stream.ORDER, self.epoch).permutation(self.n)
-        else:
-            order = np.arange(self.n)
+        order = self._order()
+        repeats = np.zeros(self.n, dtype=np.int64) if self.balance is None else _repeats(order)
         done = self.start.images if self.shuffle and self.epoch == self.start.epoch else 0
         for place in range(self.rank + done * self.world_size, len(self) * self.world_size, self.world_size):
-            yield Request(self.epoch, int(order[place % self.n]), padding=place >= self.n)
+            at = place % self.n
+            yield Request(self.epoch, int(order[at]), padding=place >= self.n, repeat=int(repeats[at]))
+
+    def _order(self) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(self.n)
+        rng = generator(self.seed, Stream.ORDER, self.epoch)
+        return rng.permutation(self.n) if self.balance is None else balanced_order(self.balance, rng)
+
+
+def balanced_order(targets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw as many items as there are, each class as often as any other or once more: int64 (n,) places, shuffled.
+
+    Within a class no item comes up again before all others of it did.
+
+    Args:
+        targets: int64 (n,) classes of the items.
+        rng: The generator.
+    """
+    classes, sizes = np.unique(targets, return_counts=True)
+    n, n_classes = len(targets), len(classes)
+    wanted = np.full(n_classes, n // n_classes)
+    wanted[rng.permutation(n_classes)[: n % n_classes]] += 1
+    members = np.split(np.argsort(targets, kind="stable"), np.cumsum(sizes)[:-1])
+    drawn = []
+    for items, count in zip(members, wanted.tolist(), strict=True):
+        rounds = [rng.permutation(items) for _ in range(-(-count // len(items)))]
+        drawn.append(np.concatenate([items[:0], *rounds])[:count])
+    return rng.permutation(np.concatenate(drawn))
+
+
+def _repeats(order: np.ndarray) -> np.ndarray:
+    """Return for each place how often its item stands before it: int64 (n,)."""
+    by_item = np.argsort(order, kind="stable")
+    items = order[by_item]
+    repeats = np.empty(len(order), dtype=np.int64)
+    repeats[by_item] = np.arange(len(order)) - np.searchsorted(items, items)
+    return repeats

@@ -5,13 +5,16 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from pets.data.groups import fold_of, groups_of, held_out
 from pets.data.rng import Stream, generator
 from pets.data.sources.folder import ImageSource, examples
+from pets.data.sources.part_folders import no_part_folders, part_folders, refuse_mixture, refuse_unlabelled, told
 from pets.data.sources.table import CsvTable
 from pets.errors import UserError
 from pets.files import read_text, write_text
@@ -34,10 +37,12 @@ class Split(NamedTuple):
 class SplitRule(SplitSettings):
     """How the files are split; the settings are those of `pets.settings.data.Split`.
 
+    `auto` takes the parts that lie in folders train, valid and test, and is else `random`; `folders` asks for them.
     `random` is fastai's RandomSplitter with a generator of its own: the first floor(n * valid_pct) places of a
     permutation are for validation; the last floor(n * test_pct) are the test part, so that neither share moves the
     other part. `stratified` takes the same totals from the classes in proportion. `official` and `column` read the
-    parts that come with the data.
+    parts that come with the data. `kfold` validates on one of the equal, stratified folds; with `group_by`, or folds,
+    the parts are scikit-learn's, and their sizes are as near to the shares as whole groups permit.
 
     Raises:
         UserError: A setting is outside its range.
@@ -57,7 +62,8 @@ class SplitRule(SplitSettings):
             files: The files to split.
             targets: int64 (n,) class indices of the files.
             classes: Class names.
-            source: Where the files come from; asked for the parts by `official` and `column`.
+            source: Where the files come from; asked for the parts by `official` and `column`. The rows of a table
+                have no parts by their folders unless `folders` asks for them.
             left_out: Files that the data have but `files` leaves out on purpose; a given part may name them.
 
         Raises:
@@ -73,16 +79,69 @@ class SplitRule(SplitSettings):
             if not isinstance(source, CsvTable):
                 raise UserError("data.split.method=column needs a table, as data=csv gives")
             split = _given(source.column(), files, left_out, "data.split.method=column")
+        elif parts := self._part_folders(files, source):
+            refuse_unlabelled(files, [classes[target] for target in targets])
+            split = _given(parts, files, left_out, "data.split.method=folders")
+            if "valid" not in parts:
+                split = self._with_valid(split, files, targets, len(classes), source)
         else:
-            split = self._random(targets, len(classes))
+            split = self._drawn(files, targets, len(classes), source)
         _check(split, targets, classes, test_wanted=self.test_pct > 0)
         return split
 
+    def _part_folders(self, files: Sequence[str], source: ImageSource) -> dict[str, list[str]] | None:
+        """Return the parts that folders name; None if they name none, or are not asked for."""
+        if self.method != "folders" and isinstance(source, CsvTable):
+            return None
+        parts = part_folders(files)
+        if self.method == "folders" and parts is None:
+            raise no_part_folders(files)
+        if self.method == "auto" and parts is None:
+            refuse_mixture(files)
+        elif self.method == "auto" and parts is not None:
+            valid = "" if "valid" in parts else f"; {self.valid_pct:.0%} of train become valid"
+            _log.info("data.split.method=auto: the folders are the parts: %s%s", told(parts), valid)
+            if self.test_pct:
+                _log.warning("data.split.test_pct=%s has no effect: the folders are the parts", self.test_pct)
+        elif self.method != "folders" and parts is not None:
+            _log.warning(
+                "data.split.method=%s draws new parts from the folders of all parts (%s); folders keeps them apart",
+                self.method,
+                told(parts),
+            )
+            return None
+        return parts
+
+    def _with_valid(
+        self, split: Split, files: Sequence[str], targets: np.ndarray, n_classes: int, source: ImageSource
+    ) -> Split:
+        """Return parts whose training images are divided anew, in training and validation."""
+        train_files = [files[i] for i in split.train]
+        inner = replace(self, test_pct=0.0)._drawn(train_files, targets[split.train], n_classes, source)
+        return Split(split.train[inner.train], split.train[inner.valid], split.test)
+
+    def _drawn(self, files: Sequence[str], targets: np.ndarray, n_classes: int, source: ImageSource) -> Split:
+        groups = None if self.group_by is None else groups_of(self.group_by, files, source)
+        if groups is None and self.method != "kfold":
+            return self._random(targets, n_classes)
+        stratified = self.method in ("stratified", "kfold")
+        state = int(generator(self.seed, Stream.SPLIT).integers(2**32))
+        # The test part first: it is the same for every fold and every share of validation.
+        test = np.zeros(len(files), dtype=bool)
+        if self.test_pct:
+            test = held_out(targets, groups, self.test_pct, stratified, state)
+        rest = np.flatnonzero(~test)
+        targets, groups = targets[rest], None if groups is None else groups[rest]
+        if self.method == "kfold":
+            valid = fold_of(targets, groups, self.folds, state) == self.fold
+        else:
+            valid = held_out(targets, groups, self.valid_pct / (1 - self.test_pct), stratified, state)
+        return Split(rest[~valid], rest[valid], np.flatnonzero(test))
+
     def _random(self, targets: np.ndarray, n_classes: int) -> Split:
         order = generator(self.seed, Stream.SPLIT).permutation(len(targets))
-        if self.method == "random":
-            groups = [order]
-        else:
+        groups = [order]
+        if self.method == "stratified":
             groups = [order[targets[order] == target] for target in range(n_classes)]
         sizes = np.array([len(group) for group in groups])
         n_valid = _allot(self.valid_pct, sizes, sizes - 1)

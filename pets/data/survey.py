@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from pets import console
+from pets.data.duplicates import perceptual_hash
 from pets.data.image_table import ImageTable
 from pets.data.images import open_image, read_bytes
 from pets.data.sources.folder import HEAD_BYTES, examples, sniff
@@ -28,8 +30,6 @@ ORIENTATION = 0x0112
 FEW = 5
 """A class of fewer images is too small to learn from and to measure on."""
 STRATIFIED = "data.split.method=stratified gives every part its share of each class"
-BLOCK = 1024
-"""Rows of the matrix of distances held at once."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,6 @@ class Finding(NamedTuple):
     detail: str
 
 
-class Pair(NamedTuple):
-    """Two files that look the same, and in how many of the 64 bits their hashes differ."""
-
-    first: int
-    second: int
-    distance: int
-
-
 def survey(root: Path, files: Sequence[str], show_progress: bool = True) -> list[Facts]:
     """Look at every file once.
 
@@ -76,22 +68,14 @@ def survey(root: Path, files: Sequence[str], show_progress: bool = True) -> list
         show_progress: Whether to show a bar, if on a terminal.
 
     Raises:
-        ImportError: The package imagehash is not installed.
+        UserError: The package imagehash is not installed.
     """
-    phash = _perceptual_hash()
+    phash = perceptual_hash()
     with console.progress("looking at images", len(files), shown=None if show_progress else False) as bar:
         return [_look(root, file, phash) for file in bar.over(files)]
 
 
-def _perceptual_hash() -> Callable[[Image.Image], int]:
-    try:
-        import imagehash
-    except ImportError:
-        raise ImportError('task=check needs the package imagehash: pip install "pets[check]"') from None
-    return lambda image: int(str(imagehash.phash(image)), 16)
-
-
-def _look(root: Path, file: str, phash: Callable[[Image.Image], int]) -> Facts:
+def _look(root: Path, file: str, phash: Callable[[Tensor], int]) -> Facts:
     path = root / file
     try:
         pixels = open_image(path)
@@ -101,8 +85,7 @@ def _look(root: Path, file: str, phash: Callable[[Image.Image], int]) -> Facts:
     except (OSError, ValueError) as error:
         return Facts(file, error=str(error).removeprefix(f"{path}: "))
     height, width = pixels.shape[1:]
-    upright = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-    return Facts(file, sniff(data[:HEAD_BYTES]), width, height, mode, orientation, None, phash(upright))
+    return Facts(file, sniff(data[:HEAD_BYTES]), width, height, mode, orientation, None, phash(pixels))
 
 
 def findings(facts: Iterable[Facts], min_side: int, max_side: int) -> list[Finding]:
@@ -150,22 +133,3 @@ def class_warning(found: Sequence[Finding]) -> str | None:
         kinds.setdefault(finding.kind, []).append(finding.detail)
     told = [f"{len(names)} with {kind} ({examples(names, n=2)})" for kind, names in kinds.items()]
     return f"classes: {', '.join(told)}; {STRATIFIED}" if told else None
-
-
-def near_duplicates(hashes: np.ndarray, max_distance: int) -> list[Pair]:
-    """Return all pairs whose hashes differ in at most `max_distance` bits, the most similar first.
-
-    Args:
-        hashes: uint64 (n,).
-        max_distance: Bits, 0 to 64.
-    """
-    pairs = []
-    for start in range(0, len(hashes), BLOCK):
-        block = hashes[start : start + BLOCK]
-        distances = np.bitwise_count(block[:, None] ^ hashes[None, start:])
-        rows, columns = np.nonzero(np.triu(distances <= max_distance, k=1))
-        pairs += [
-            Pair(start + row, start + column, int(distances[row, column]))
-            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
-        ]
-    return sorted(pairs, key=lambda pair: (pair.distance, pair.first, pair.second))

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningModule
 from torch import Tensor
 
 from pets.data.batch import Batch
+from pets.data.datamodule import ImageDataModule
 from pets.errors import UserError
 from pets.model.layer_groups import param_groups
 from pets.model.losses import Loss
@@ -59,8 +61,16 @@ class Classifier(Network, LightningModule):
     def setup(self, stage: str) -> None:
         if stage == "fit":  # before a checkpoint is restored
             self.smoothed_loss.reset()
+            self._balance_loss()
             if self.compiled:  # in place, so that no parameter is renamed
                 self.backbone.compile()
+
+    def _balance_loss(self) -> None:
+        """Tell the loss how often each class occurs among the images to train on, where a data module knows it."""
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, ImageDataModule):
+            targets = data.table.targets[data.splits.train]
+            self.loss.balance(np.bincount(targets, minlength=len(self.classes)).tolist())
 
     def on_fit_start(self) -> None:
         # Lightning warns of modules in eval mode just before on_train_start; frozen norms are meant to be.

@@ -38,6 +38,9 @@ class Loss(nn.Module):
     def check(self, n_classes: int) -> None:
         """Raise ValueError where the loss does not suit the number of classes."""
 
+    def balance(self, counts: Sequence[int]) -> None:
+        """Take note of how often each class occurs among the training images, for a loss whose weights follow it."""
+
     def spec(self) -> dict[str, Any]:
         """Return plain values from which `loss_from_spec` rebuilds the loss."""
         return {"kind": self.kind}
@@ -52,12 +55,15 @@ class CrossEntropy(Loss):
 
     kind = "cross_entropy"
 
-    def __init__(self, label_smoothing: float = 0.0, class_weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, label_smoothing: float = 0.0, class_weights: Sequence[float] | Literal["balanced"] | None = None
+    ) -> None:
         """Build the loss.
 
         Args:
             label_smoothing: In [0, 1): the share of the target spread evenly over the classes.
-            class_weights: One weight a class, in the order of the classes, or None for equal ones.
+            class_weights: One weight a class, in the order of the classes, or None for equal ones. "balanced": those
+                that `balance` computes, as a `Classifier` asks it to when a fit starts.
 
         Raises:
             ValueError: A value outside what is allowed.
@@ -65,12 +71,21 @@ class CrossEntropy(Loss):
         super().__init__()
         settings.CrossEntropy(label_smoothing, class_weights)
         self.label_smoothing = label_smoothing
-        weights = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
+        self.balanced = class_weights == "balanced"
+        listed = None if class_weights is None or self.balanced else [float(weight) for weight in class_weights]
+        weights = None if listed is None else torch.tensor(listed, dtype=torch.float32)
         # An option, kept in the spec; as a persistent buffer it would become a key of every state dict.
         self.register_buffer("class_weights", weights, persistent=False)
         self.class_weights: Tensor | None
 
+    def balance(self, counts: Sequence[int]) -> None:
+        if self.balanced:
+            weights = sum(counts) / (len(counts) * torch.tensor(counts, dtype=torch.float64))
+            self.class_weights = weights.float()
+
     def per_item(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if self.balanced and self.class_weights is None:
+            raise UserError("loss.class_weights=balanced: the weights are known once a fit has counted its images")
         return F.cross_entropy(
             logits, targets, weight=self.class_weights, label_smoothing=self.label_smoothing, reduction="none"
         )
@@ -83,7 +98,8 @@ class CrossEntropy(Loss):
             raise UserError(f"loss.class_weights: {len(self.class_weights)} weights for {n_classes} classes")
 
     def spec(self) -> dict[str, Any]:
-        weights = None if self.class_weights is None else self.class_weights.tolist()
+        unknown = "balanced" if self.balanced else None
+        weights = unknown if self.class_weights is None else self.class_weights.tolist()
         return {"kind": self.kind, "label_smoothing": self.label_smoothing, "class_weights": weights}
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pets.settings.declare import Input, PathText, Text, declared
 
+Sampler = Literal["uniform", "balanced"]
 Cache = Literal["none", "ram", "disk"]
 PresizeMethod = Literal["crop", "pad", "squish", "native"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -36,6 +37,13 @@ class Data:
         Field(description="worker processes a loader; null: one a core, at most 8"),
     ] = None
     seed: Annotated[int, Field(ge=0, description="decides order, crops and augmentation")] = 42
+    sampler: Annotated[
+        Sampler,
+        Field(
+            description="uniform (an epoch is every training image once), balanced (an epoch is as many images, each "
+            "class as often: images of rare classes repeat, each time augmented anew)"
+        ),
+    ] = "uniform"
     on_error: Annotated[
         Literal["raise", "skip"],
         Field(
@@ -146,25 +154,37 @@ class Split:
     """How the files are split."""
 
     method: Annotated[
-        Literal["random", "stratified", "official", "column"],
-        Field(description="random, stratified, official (lists that come with the data), column (of a table)"),
-    ] = "random"
+        Literal["auto", "random", "stratified", "kfold", "folders", "official", "column"],
+        Field(
+            description="auto (folders if data.root holds them, else random), random, stratified, kfold, "
+            "folders (train, valid and test), official (lists that come with the data), column (of a table)"
+        ),
+    ] = "auto"
     valid_pct: Annotated[
         float,
-        Field(gt=0, lt=1, description="share of the images to validate on, for random and stratified"),
+        Field(gt=0, lt=1, description="share of the images to validate on, where the parts are not given"),
     ] = 0.2
     test_pct: Annotated[
         float,
         Field(
             ge=0,
             lt=1,
-            description="share of a third part that training never sees, for random and stratified; 0: none",
+            description="share of a third part that training never sees, where the parts are not given; 0: none",
         ),
     ] = 0.0
     seed: Annotated[
         int,
-        Field(ge=0, description="decides random and stratified splits, whatever the seed of the run"),
+        Field(ge=0, description="decides what is drawn of the split, whatever the seed of the run"),
     ] = 42
+    group_by: Annotated[
+        Text | None,
+        Field(
+            description="images that stay in one part: a column of the table, a regular expression whose group in the "
+            "file name they share, duplicates (images that look the same); null: each on its own"
+        ),
+    ] = None
+    folds: Annotated[int, Field(ge=2, le=100, description="for kfold: parts that take turns to be validated on")] = 5
+    fold: Annotated[int, Field(ge=0, description="for kfold: which of them this run validates on, from 0")] = 0
     manifest: Annotated[
         PathText | None,
         Input,
@@ -175,11 +195,22 @@ class Split:
     ] = None
 
     @model_validator(mode="after")
+    def _fold_of_folds(self) -> "Split":
+        if self.fold >= self.folds:
+            raise ValueError(f"data.split.fold={self.fold} is not allowed: 0 to folds - 1 = {self.folds - 1}")
+        if self.fold and self.method != "kfold":
+            warnings.warn(f"data.split.fold={self.fold} has no effect without data.split.method=kfold", stacklevel=3)
+        return self
+
+    @model_validator(mode="after")
     def _shares_leave_a_rest(self) -> "Split":
         if self.test_pct >= 1 - self.valid_pct:
             raise ValueError(f"data.split.test_pct={self.test_pct} is not allowed: at least 0 and below 1 - valid_pct")
-        if self.test_pct and (self.manifest is not None or self.method in ("official", "column")):
+        given = self.manifest is not None or self.method in ("official", "column")
+        if self.test_pct and (given or self.method == "folders"):
             warnings.warn(f"data.split.test_pct={self.test_pct} has no effect: the parts are given", stacklevel=3)
+        if self.group_by is not None and given:
+            warnings.warn(f"data.split.group_by={self.group_by} has no effect: the parts are given", stacklevel=3)
         return self
 
 

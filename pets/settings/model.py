@@ -105,8 +105,11 @@ class CrossEntropy:
         Field(ge=0, lt=1, description="share of the target spread evenly over the classes, in [0, 1)"),
     ] = 0.0
     class_weights: Annotated[
-        Sequence[Annotated[float, Field(ge=0, le=1e6)]] | None,
-        Field(description="one weight a class in the order of the vocab, or null for equal ones"),
+        Literal["balanced"] | Sequence[Annotated[float, Field(ge=0, le=1e6)]] | None,
+        Field(
+            description="one weight a class in the order of the vocab, balanced (inverse to how often the class occurs "
+            "among the training images, 1 on average over these), or null for equal ones"
+        ),
     ] = None
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from pets.files import csv_text
 from pets.settings.metrics import direction
 from pets.sweep.record import Job
 
-SEEDS = ("seed", "data.seed", "data.split.seed")
+SEEDS = ("seed", "data.seed", "data.split.seed", "data.split.fold")
 """Keys that repeat an experiment rather than change it."""
 
 

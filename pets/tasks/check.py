@@ -14,9 +14,10 @@ from omegaconf import DictConfig
 
 from pets import build
 from pets.data.datamodule import ImageDataModule
+from pets.data.duplicates import near_duplicates
 from pets.data.images import open_image
 from pets.data.sources.folder import Listing, examples
-from pets.data.survey import STRATIFIED, Facts, Finding, class_findings, findings, near_duplicates, survey
+from pets.data.survey import STRATIFIED, Facts, Finding, class_findings, findings, survey
 from pets.errors import UserError
 from pets.evaluation.figures.grids import image_grid
 from pets.evaluation.interpretation import Suspect, suspects

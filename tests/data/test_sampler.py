@@ -1,9 +1,12 @@
 """The sampler: which items, in which order, for which process."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 from pets.data.batch import Request
-from pets.data.sampler import SeededSampler, Start
+from pets.data.sampler import SeededSampler, Start, balanced_order
 
 
 def test_training_order_is_a_permutation_of_the_epoch() -> None:
@@ -71,3 +74,58 @@ def test_a_resumed_epoch_leaves_out_what_had_its_turn(rank: int) -> None:
 def test_too_few_items_to_share() -> None:
     with pytest.raises(ValueError, match="3 training images cannot be shared among 4 processes"):
         SeededSampler(3, shuffle=True, world_size=4)
+
+
+RARE = np.repeat([0, 1, 2], [40, 8, 3])
+"""Classes of 51 items."""
+
+
+def balanced(**options: Any) -> SeededSampler:
+    return SeededSampler(51, shuffle=True, balance=RARE, **options)
+
+
+def test_a_balanced_epoch_has_each_class_as_often() -> None:
+    seen = set()
+    for epoch in range(12):
+        requests = list(balanced(epoch=epoch))
+        places = np.array([request.place for request in requests])
+        assert np.bincount(RARE[places]).tolist() == [17, 17, 17]
+        counts = np.bincount(places, minlength=51)
+        for members in (counts[:40], counts[40:48], counts[48:]):
+            assert members.max() - members.min() <= 1
+        assert len({(request.place, request.repeat) for request in requests}) == 51
+        assert [request.repeat for request in requests if request.place == 50] == list(range(counts[50]))
+        seen |= set(places.tolist())
+    assert seen == set(range(51))
+
+
+def test_a_balanced_order_is_a_function_of_seed_and_epoch() -> None:
+    assert list(balanced(epoch=3)) == list(balanced(epoch=3))
+    assert list(balanced(epoch=3)) != list(balanced(epoch=4))
+    assert list(balanced(epoch=3)) != list(balanced(seed=1, epoch=3))
+
+
+def test_a_remainder_goes_to_other_classes_in_other_epochs() -> None:
+    drawn = [RARE[:50][balanced_order(RARE[:50], np.random.default_rng(seed))] for seed in range(10)]
+    counts = np.array([np.bincount(targets) for targets in drawn])
+    assert set(counts.sum(axis=1)) == {50}
+    assert set(counts.flatten()) == {16, 17}
+    assert (counts == 16).any(axis=0).all()
+
+
+def test_more_classes_than_an_epoch_has_room_for() -> None:
+    assert sorted(balanced_order(np.arange(5), np.random.default_rng(0))) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_resumed_balanced_epoch_leaves_out_what_had_its_turn(rank: int) -> None:
+    whole, rest = (balanced(rank=rank, world_size=2, epoch=3, start=start) for start in (Start(), Start(3, 7)))
+    assert list(rest) == list(whole)[7:]
+    assert len(rest) == len(whole) == 25
+
+
+def test_processes_take_turns_in_one_balanced_order() -> None:
+    shares = [list(balanced(rank=rank, world_size=2)) for rank in (0, 1)]
+    together = [request for turn in zip(*shares, strict=True) for request in turn]
+    assert together == list(balanced())[:50]
+    assert len(set(together)) == 50

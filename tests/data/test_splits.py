@@ -156,7 +156,7 @@ def test_column(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"method": "kfold"}, {"valid_pct": 0.0}, {"valid_pct": 1}, {"valid_pct": float("nan")}, {"test_pct": -0.1},
+    [{"method": "k-fold"}, {"valid_pct": 0.0}, {"valid_pct": 1}, {"valid_pct": float("nan")}, {"test_pct": -0.1},
      {"test_pct": 0.8}, {"seed": -1}],
 )  # fmt: skip
 def test_options_out_of_range(options: dict[str, float]) -> None:

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from pets.data.duplicates import Pair, near_duplicates
 from pets.data.image_table import ImageTable
 from pets.data.labels import Vocab
 from pets.data.splits import Split
-from pets.data.survey import Facts, Pair, class_findings, class_warning, findings, near_duplicates, survey
+from pets.data.survey import Facts, class_findings, class_warning, findings, survey
 
 
 def drawing(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
@@ -84,7 +85,7 @@ def test_pairs_are_those_of_the_definition(values: list[int], limit: int) -> Non
 
 
 def test_pairs_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pets.data.survey.BLOCK", 2)
+    monkeypatch.setattr("pets.data.duplicates.BLOCK", 2)
     assert near_duplicates(np.array([7, 99, 12345, 7], dtype=np.uint64), 0) == [Pair(0, 3, 0)]
 
 

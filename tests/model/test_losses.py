@@ -70,3 +70,21 @@ def test_a_value_outside_what_is_allowed_is_named() -> None:
         loss_from_spec({"kind": "os.system"})
     with pytest.raises(ValueError, match="gamma"):
         loss_from_spec({"kind": "cross_entropy", "gamma": 2})
+
+
+def test_balanced_weights_are_inverse_to_the_counts_and_1_on_average_over_the_images() -> None:
+    loss = CrossEntropy(class_weights="balanced")
+    assert loss.spec()["class_weights"] == "balanced"
+    with pytest.raises(ValueError, match="class_weights=balanced: the weights are known once a fit has counted"):
+        loss(LOGITS, TARGETS)
+    loss.balance([60, 30, 10])
+    assert loss.spec()["class_weights"] == pytest.approx([100 / 180, 100 / 90, 100 / 30])
+    assert sum(n * w for n, w in zip([60, 30, 10], loss.spec()["class_weights"], strict=True)) == pytest.approx(100)
+    rebuilt = loss_from_spec(loss.spec())
+    assert torch.equal(rebuilt(LOGITS, TARGETS), loss(LOGITS, TARGETS))
+
+
+def test_other_weights_do_not_follow_the_counts() -> None:
+    loss = CrossEntropy(class_weights=WEIGHTS)
+    loss.balance([60, 30, 10])
+    assert loss.spec()["class_weights"] == WEIGHTS

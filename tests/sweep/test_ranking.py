@@ -48,6 +48,13 @@ def test_the_metric_says_whether_low_or_high_is_better(values: list[float]) -> N
     assert ranking("valid/accuracy") == ranking("valid/f1_macro") == sorted(values, reverse=True)
 
 
+def test_folds_are_repeats() -> None:
+    folds = [job(fold, 0.1 + fold / 100, f"data.split.fold={fold}", "model=resnet18") for fold in range(5)]
+    (group,) = repeats(folds)
+    assert (group.value.n, group.value.mean) == (5, pytest.approx(0.12))
+    assert "| 0.1200" in markdown(folds)
+
+
 def test_jobs_that_differ_only_in_seeds_are_repeats() -> None:
     split = [job(6, 0.4, "experiment=few_shot", "recipe.base_lr=0.01", "seed=0", "data.split.seed=1")]
     best, other = repeats([*JOBS, *split])

@@ -78,6 +78,14 @@ class CsvTable:
         """Return the label of every file."""
         return {file: row[self.label_column] for file, row in self._rows.items()}
 
+    def values(self, column: str) -> dict[str, str]:
+        """Return what a column says of every file.
+
+        Raises:
+            UserError: The table has no such column.
+        """
+        return {file: row[column] for file, row in self._read(column).items()}
+
     def column(self) -> dict[str, list[str]]:
         """Return the files of each part (train, valid, test) that the table's column names.
 
@@ -103,11 +111,14 @@ class CsvTable:
 
     @cached_property
     def _rows(self) -> dict[str, dict[str, str]]:
-        """The rows by file, in the order of the table, cells stripped of surrounding blanks."""
+        return self._read()
+
+    def _read(self, *more: str) -> dict[str, dict[str, str]]:
+        """Return the configured columns, and more, by file in the order of the table, cells stripped of blanks."""
         if not self.path.is_file():
             raise FileNotFoundError(f"data.source.path={self.path} does not exist or is not a file")
-        columns = [self.file_column, self.label_column, self.valid_column, self.split_column]
-        wanted = [column for column in columns if column is not None]
+        columns = [self.file_column, self.label_column, self.valid_column, self.split_column, *more]
+        wanted = list(dict.fromkeys(column for column in columns if column is not None))
         rows: dict[str, dict[str, str]] = {}
         try:
             # The csv module asks for newline="" so that a quoted cell may hold a line break.
