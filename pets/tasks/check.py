@@ -141,7 +141,7 @@ def _suspects(cfg: DictConfig, root: Path, files: Sequence[str], folder: Path) -
 
 def _draw_suspects(root: Path, doubted: Sequence[Suspect]) -> Figure:
     images = [open_image(root / suspect.file) for suspect in doubted]
-    titles = [f"{s.actual}? rather {s.label} ({s.p_label:.0%})" for s in doubted]
+    titles = [f"{s.actual}? rather {s.label} ({s.p_label:.0%}) {s.file}" for s in doubted]
     return image_grid(images, titles, columns=4, heading="Labels that the classifier doubts")
 
 
