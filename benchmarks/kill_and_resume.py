@@ -70,7 +70,7 @@ def main() -> None:
 def kill_and_resume(
     folder: Path, straight: Path, seconds: float, command: list[str], workers: str, workers_of_the_rest: str
 ) -> Outcome:
-    """Kill a run some seconds after its training began, or at once when it is too fast for that, and go on with it."""
+    """Kill a run some seconds after its training began, or at once when it is too fast for that, and resume it."""
     typed = [*command, workers, f"hydra.run.dir={folder}"]
     process = subprocess.Popen([sys.executable, TRAIN, *typed], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

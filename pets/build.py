@@ -24,7 +24,7 @@ log = logging.getLogger("pets")
 
 
 def data_module(cfg: DictConfig) -> ImageDataModule:
-    """Return the data module of `cfg.data`, with its files in place, its labels read and its parts drawn."""
+    """Return the data module of `cfg.data`, with its files in place, its labels read and its images split."""
     values: Any = OmegaConf.to_container(cfg.data, resolve=True)
     settings = OmegaConf.create({"data": {key: value for key, value in values.items() if key != "root"}})
     data: ImageDataModule = instantiate(settings.data, _convert_="all")  # below its key, which errors name
@@ -52,7 +52,7 @@ def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: An
 
     Args:
         cfg: The configuration.
-        resumed_step: The optimizer step of the checkpoint that the run goes on from in its own folder; TensorBoard
+        resumed_step: The optimizer step of the checkpoint that the run resumes at in its own folder; TensorBoard
             drops the points that an interrupted run had logged after it.
         replacements: Arguments of the Trainer that a task decides itself.
     """

@@ -1,4 +1,4 @@
-"""What a run leaves for people and for later commands: configuration, split, metrics with what they rest on."""
+"""What a run leaves for later: configuration, split, final metrics with versions and machine."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -26,13 +26,13 @@ REPEAT = 2
 """Seconds within which signals are one wish: a scheduler may signal the group, and the first process its children."""
 PEER = 5
 """Seconds that the main thread has to end by itself when another process has gone."""
-GO_ON = "the others end too; ckpt_path=<run folder> goes on from the last checkpoint"
+GO_ON = "the others end too; ckpt_path=<run folder> resumes at the last checkpoint"
 LAUNCHER = "PETS_LAUNCHER"
 """Variable that tells the processes of a run the pid of the one that started them."""
 
 
 class Signals:
-    """What this process was asked by signals, and which processes it cannot go on without.
+    """What this process was asked by signals, and which processes it depends on.
 
     Attributes:
         received: The first signal that asked it to stop; None as long as there is none.
@@ -154,7 +154,7 @@ def stop_signals() -> list[signal.Signals]:
 
 
 def leave_to_parent(worker: int = 0) -> None:
-    """Let a worker of a loader go on when its whole group is signalled: it ends with the process that it works for."""
+    """Keep a worker of a loader alive when its group is signalled: it ends with the process that it works for."""
     for number in stop_signals():
         signal.signal(number, signal.SIG_IGN)
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, open_dict
 
 
 class RayLauncher(Launcher):
-    """Run every job as a task; one whose node or process is lost is run again, and goes on from its last checkpoint.
+    """Run every job as a task; one whose node or process is lost is run again, and resumes at its last checkpoint.
 
     Args:
         ray: `init`, the arguments of `ray.init`, and `remote`, those of `ray.remote` for every job.

@@ -1,4 +1,4 @@
-"""Checkpoints: which one is the best, files that are the old one or the new one, and what a fit may take up of them."""
+"""Checkpoints: which one is the best, writing them whole, and what a resumed fit reads from them."""
 
 import io
 import os
@@ -78,7 +78,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: It is no checkpoint, or one that no fit can go on from; in one line.
+            ValueError: It is no checkpoint, or one that no fit can resume from; in one line.
         """
         in_place = os.path.realpath(Path(path).parent) == self.folders[0]
         try:

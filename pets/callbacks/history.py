@@ -33,7 +33,7 @@ def table_line(row: Mapping[str, Any]) -> str:
 
 
 class History(Callback):
-    """Print and keep one row an epoch; a resumed run goes on below the rows of the epochs it keeps.
+    """Print and keep one row an epoch; a resumed run continues below the rows of the epochs it keeps.
 
     Args:
         path: The CSV file. It is written anew, whole, after each epoch.

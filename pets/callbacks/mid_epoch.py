@@ -1,4 +1,4 @@
-"""Stop in the middle of an epoch, and go on there: the same batches, none twice."""
+"""Save in the middle of an epoch and resume there: the same batches, none twice."""
 
 from typing import Any
 

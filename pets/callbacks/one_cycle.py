@@ -109,7 +109,7 @@ class OneCycle(Callback):
             self.set_base_lr(state_dict["base_lr"])
 
     def _apply_phase(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Never in setup: DistributedDataParallel goes on to synchronise only what requires a gradient when it wraps.
+        # Never in setup: DistributedDataParallel synchronises only what requires a gradient when it wraps.
         module: Any = pl_module
         _, phase, _ = self.recipe.phase_at(trainer.current_epoch)
         if phase.frozen:

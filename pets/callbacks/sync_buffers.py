@@ -1,4 +1,4 @@
-"""Evaluate the same network in every process: the one that is saved."""
+"""Share batch norm statistics before an evaluation, so that all processes evaluate the network that is saved."""
 
 import torch
 from lightning import Callback, LightningModule, Trainer

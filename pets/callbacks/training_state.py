@@ -59,7 +59,7 @@ def training_state(content: Mapping[str, Any], folders: Sequence[str], in_place:
         ValueError: Naming the key that is missing, or has a value that no fit has saved.
     """
     if missing := [part for part in PARTS if part not in content]:
-        raise UserError(f"{missing[0]} is missing, so no fit can go on from it")
+        raise UserError(f"{missing[0]} is missing, so no fit can resume from it")
     state = {key: value for key, value in content.items() if key not in IGNORED}
     for key, value in state.items():
         (PARTS | OPTIONAL_PARTS).get(key, plain)(value, text(key, "a key"))
@@ -70,7 +70,7 @@ def training_state(content: Mapping[str, Any], folders: Sequence[str], in_place:
 
 
 def check_fits(path: Path, trainer: Trainer, module: LightningModule, images: int) -> None:
-    """Check that a fit of this trainer and module on so many images can go on from a checkpoint; none is touched.
+    """Check that a fit of this trainer and module on so many images can resume from a checkpoint; none is touched.
 
     Raises:
         ValueError: Naming the file, the part and what is wrong with it, in one line.
@@ -105,7 +105,7 @@ def _try_optimizer(saved: dict[str, Any], module: LightningModule) -> None:
                 parameter.grad = torch.zeros_like(parameter)
             optimizer.step(lambda: torch.zeros(()))
     except Exception as error:  # torch checks little of a state, and fails anywhere
-        raise UserError(f"optimizer_states: cannot go on from it: {printable(first_line(error))}") from error
+        raise UserError(f"optimizer_states: cannot be resumed: {printable(first_line(error))}") from error
 
 
 def _callback(name: str, state: dict[str, Any], folders: Sequence[str], in_place: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What travels from the dataset to the model: the fields of a sample and, stacked, of a batch."""
+"""The fields of a sample and, stacked, of a batch, as they go from the dataset to the model."""
 
 from dataclasses import Field
 from typing import Any, ClassVar, NamedTuple, Protocol

@@ -52,7 +52,7 @@ class ImageDataModule(LightningDataModule):
             (each process has its own), `disk` (in the user's cache folder, for later runs too). Batches are the same.
 
     Attributes:
-        start: Where the training order goes on in a resumed run.
+        start: Where the training order continues in a resumed run.
         train_size: Side of the augmented training images in pixels; None: that of the batch transform.
 
     Raises:
@@ -172,7 +172,7 @@ class ImageDataModule(LightningDataModule):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Check that a resumed run goes on with the data it started with.
+        """Check that a resumed run has the data it started with.
 
         Raises:
             ValueError: The classes, the presizing or the size differ.

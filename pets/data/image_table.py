@@ -1,4 +1,4 @@
-"""The image table: every image of a data set with its label and its part, and why others were left out."""
+"""The image table: every image of a data set with its label and its part, and which files were left out and why."""
 
 import csv
 import io

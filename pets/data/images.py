@@ -1,4 +1,4 @@
-"""From an image file to RGB pixels: the only place of the project that decodes."""
+"""Decode an image file to RGB pixels, by content; nothing else in the project decodes."""
 
 import io
 import os

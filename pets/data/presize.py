@@ -19,7 +19,7 @@ class Presize(data.Presize):
     is antialiased.
 
     The defaults keep more of a photograph than fastai's bilinear 460, in 30% fewer bytes: most short sides are near
-    384, so that little is resampled before the one reading (`python -m benchmarks quality`).
+    384, so that little is resampled before the one resampling (`python -m benchmarks quality`).
 
     Args:
         size: Side of the canvas in pixels.

@@ -14,7 +14,7 @@ from pets.errors import UserError
 
 
 class Start(NamedTuple):
-    """Where a resumed run goes on: how many images of this epoch a process is done with."""
+    """Where a run resumes: how many images of this epoch a process is done with."""
 
     epoch: int = 0
     images: int = 0

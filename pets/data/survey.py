@@ -1,4 +1,4 @@
-"""What a folder of images is really like: one look at every file, and what is odd about it. Nothing is changed."""
+"""Inspect every file of a data set once, and list what is odd about it. Nothing is changed."""
 
 import io
 from collections.abc import Callable, Iterable, Sequence

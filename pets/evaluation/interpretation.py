@@ -1,4 +1,4 @@
-"""What the predictions tell: confused classes, images with the largest losses, labels that are probably wrong."""
+"""What is read from predictions: confused classes, images with the largest losses, labels that are probably wrong."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

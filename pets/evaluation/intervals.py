@@ -1,4 +1,4 @@
-"""How sure a number is: the 95% interval of a share, mean and standard deviation over repeated runs."""
+"""The 95% interval of a share (Wilson), and mean and standard deviation over repeated runs."""
 
 from collections.abc import Sequence
 from math import sqrt

@@ -1,4 +1,4 @@
-"""Infer once, keep what was inferred: every table and picture of a run is made from its Predictions alone."""
+"""Predictions: probabilities, targets and losses of each image, inferred once; every table and figure uses them."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class LogFile(logging.FileHandler):
-    """A log file that says once that it cannot be written, and then lets the run go on without it."""
+    """A log file that says once that it cannot be written, and then lets the run continue without it."""
 
     given_up = False
 

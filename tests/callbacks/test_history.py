@@ -1,4 +1,4 @@
-"""The table of epochs: what is printed, what is kept, what a resumed run goes on from."""
+"""The table of epochs: what is printed, what is kept, what a resumed run continues."""
 
 import csv
 import logging

@@ -195,9 +195,9 @@ WRONG: dict[str, tuple[Change, str]] = {
     "a smoothed loss of text": (lambda c: c.update(smoothed_loss="0.5"), "smoothed_loss='0.5'"),
     "no optimizer": (lambda c: c.pop("optimizer_states"), "optimizer_states is missing"),
     "two optimizers": (lambda c: c["optimizer_states"].append({}), "optimizer_states=a list"),
-    "a wrong shape": (lambda c: first_state(c).update(exp_avg=torch.zeros(2, 2)), "optimizer_states: cannot go on"),
-    "no second moment": (lambda c: first_state(c).pop("exp_avg_sq"), "optimizer_states: cannot go on"),
-    "a text for a step": (lambda c: first_state(c).update(step="7"), "optimizer_states: cannot go on"),
+    "a wrong shape": (lambda c: first_state(c).update(exp_avg=torch.zeros(2, 2)), "optimizer_states: cannot be"),
+    "no second moment": (lambda c: first_state(c).pop("exp_avg_sq"), "optimizer_states: cannot be"),
+    "a text for a step": (lambda c: first_state(c).update(step="7"), "optimizer_states: cannot be"),
     "fewer groups": (lambda c: c["optimizer_states"][0]["param_groups"].pop(), "the groups are not early/decay"),
     "a rate of text": (lambda c: c["optimizer_states"][0]["param_groups"][0].update(lr="x"), "optimizer_states"),
     "a huge view": (
