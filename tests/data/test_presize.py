@@ -140,12 +140,10 @@ def test_the_order_of_the_bytes_in_memory_does_not_matter(
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
-@pytest.mark.parametrize("shape", [(34, 1), (1, 34), (5, 1)])
-def test_an_image_of_one_column_is_read_row_by_row_whatever_its_strides(
-    shape: tuple[int, int], interpolation: str
-) -> None:
-    image = noise(*shape)
-    turned = image.transpose(1, 2).contiguous().transpose(1, 2)  # (34, 1, 34): contiguous for torch, as the 1 is skipped
+def test_an_image_one_pixel_wide_is_read_right_whatever_its_strides(interpolation: str) -> None:
+    image = noise(34, 1)
+    turned = image.transpose(1, 2).contiguous().transpose(1, 2)
+    assert turned.stride() == (34, 1, 34)
     presize = Presize(16, "pad", interpolation)
     assert torch.equal(presize(turned)[0], presize(image)[0])
 
