@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from pets.errors import UserError, advice, explain, is_user_error
+from pets.machine import isolated, keep_freed_memory
 from pets.private_api import hydra_flags
 from pets.runs import resume
 from pets.runs.compose import Conf
@@ -175,12 +176,11 @@ def _start(cfg: DictConfig) -> float | None:
     """Import the task's module, and with it torch and Lightning, and run it."""
     # OpenMP threads that spin while they wait take the cores from the loader's workers: several times slower on two.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()  # before the first tensor
     task = import_module(f"pets.tasks.{cfg.task}")
     from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch.utilities import rank_zero_only
     from lightning.pytorch.utilities.exceptions import SIGTERMException
-
-    from pets.machine import isolated
 
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         log.setLevel(logging.WARNING)  # what the first process says is enough

@@ -1,7 +1,10 @@
 """The machine: cores to share, the precision that `auto` stands for, and what a run changes and puts back."""
 
+import ctypes
+import gc
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +20,41 @@ SHARED_MEMORY = Path("/dev/shm")
 """Where loader workers leave their batches; containers often have 64 MB of it."""
 FETCHED_AHEAD = 2
 """Batches that a worker prepares before they are asked for."""
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+"""Parameters of glibc's mallopt, as malloc.h numbers them."""
+KEEP_ALL = -1
+"""Bytes free at the end of the heap above which they go back to the system: never."""
+HEAP_STEP = 1 << 28
+"""Bytes by which the heap grows beyond what was asked for; they cost nothing until they are written."""
+LARGEST_BLOCKS = (1 << 31) - 1, 1 << 25
+"""Bytes up to which a block comes from the heap: all that mallopt's int can say, or what glibc before 2.35 allows."""
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory of a tensor that is gone for the next one, in this process and those it forks.
+
+    By default it maps every large block anew and unmaps it when it is free, so that each tensor of each step is paid
+    for in page faults, zeroed 4 KB at a time: a third to a half of the processor time of a step on the CPU. To be
+    called before the first tensor; `return_freed_memory` gives the heap back. Does nothing with another C library
+    (macOS, musl), or where the environment already says how malloc is to work (MALLOC_..., GLIBC_TUNABLES).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is None or any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
+        return
+    for largest in LARGEST_BLOCKS:
+        if mallopt(M_MMAP_THRESHOLD, largest):
+            break
+    mallopt(M_TRIM_THRESHOLD, KEEP_ALL)
+    mallopt(M_TOP_PAD, HEAP_STEP)
+
+
+def return_freed_memory() -> None:
+    """Give the system what `keep_freed_memory` kept, once nothing holds the model and its batches any more."""
+    gc.collect()  # a Trainer and its parts refer to one another
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def available_cores() -> int:
@@ -79,7 +117,7 @@ def resolve_precision(precision: str, accelerator: str) -> str:
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Restore torch's global switches, the environment and the warning filters: a sweep runs many in one process."""
+    """Restore torch's global switches, the environment, the warning filters and free memory: a sweep runs many runs."""
     import torch
 
     deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
@@ -100,3 +138,4 @@ def isolated() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+        return_freed_memory()

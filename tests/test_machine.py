@@ -1,7 +1,11 @@
 """What `auto` stands for on machines of every kind, and that a run puts back what it changes in its process."""
 
+import ctypes
 import os
+import platform
 import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +15,14 @@ import torch
 from lightning import Trainer, seed_everything
 
 from pets import machine
-from pets.machine import isolated, on_cpu, resolve_precision, workers_with_room
+from pets.machine import (
+    isolated,
+    keep_freed_memory,
+    on_cpu,
+    resolve_precision,
+    return_freed_memory,
+    workers_with_room,
+)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
@@ -99,3 +110,53 @@ def test_global_switches_are_put_back(error: type[Exception] | None) -> None:
     except ValueError:
         pass
     assert switches() == before
+
+
+REUSE = """
+import mmap, resource, sys
+from pets.machine import keep_freed_memory, return_freed_memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * mmap.PAGESIZE >> 20
+
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+one, before = bytes([1]), resident()
+one * (160 << 20)
+kept = resident() - before
+faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(4):
+    one * (128 << 20)
+faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+return_freed_memory()
+print(faults * mmap.PAGESIZE >> 20, kept, resident() - before)
+"""
+"""Prints MB: faulted in by four blocks of 128 MB after one of 160, still resident after that one, and at the end."""
+
+
+def reuse(how: str, **variables: str) -> list[int]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", REUSE, how], capture_output=True, text=True, check=True, env=environment | variables
+    )
+    return [int(word) for word in done.stdout.split()]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_a_large_block_takes_the_memory_of_a_larger_one_and_all_of_it_goes_back() -> None:
+    faulted, kept, left = reuse("keep")
+    assert faulted < 64
+    assert kept >= 160
+    assert left < 64
+    assert reuse("leave")[0] >= 4 * 128  # what is saved
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_what_the_environment_says_of_malloc_stands() -> None:
+    assert reuse("keep", MALLOC_TOP_PAD_="0")[0] >= 4 * 128
+
+
+def test_a_c_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
+    keep_freed_memory()
+    return_freed_memory()

@@ -129,13 +129,17 @@ class TableLabeller:
         Raises:
             ValueError: A file is not in the table.
         """
-        labels = self.table.labels()
-        failed = [file for file in files if file not in labels]
+        failed = [file for file in files if file not in self._labels]
         if failed:
             raise UserError(
                 f"{self.table.path} has no row for {len(failed):,} of {len(files):,} files: {examples(failed)}"
             )
-        return [labels[file] for file in files]
+        return [self._labels[file] for file in files]
+
+    @cached_property
+    def _labels(self) -> dict[str, str]:
+        """Built once: `task=check` asks for a file at a time."""
+        return self.table.labels()
 
 
 @dataclass(frozen=True)

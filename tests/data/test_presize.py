@@ -139,6 +139,15 @@ def test_the_order_of_the_bytes_in_memory_does_not_matter(
         assert torch.equal(presize.square(shrunk.contiguous(), 0.3)[0], expected)
 
 
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_an_image_one_pixel_wide_is_read_right_whatever_its_strides(interpolation: str) -> None:
+    image = noise(34, 1)
+    turned = image.transpose(1, 2).contiguous().transpose(1, 2)
+    assert turned.stride() == (34, 1, 34)
+    presize = Presize(16, "pad", interpolation)
+    assert torch.equal(presize(turned)[0], presize(image)[0])
+
+
 def test_a_large_image_is_shrunk_before_the_square_is_cut() -> None:
     image = noise(90, 140)
     small = F.resize(image, [30, 47], interpolation=F.InterpolationMode.BICUBIC, antialias=True)

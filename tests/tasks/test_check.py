@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from PIL import Image
 
+from pets.data.sources.table import CsvTable
 from pets.data.splits import read_manifest
 from pets.evaluation.interpretation import suspects
 from pets.evaluation.predictions import Predictions
@@ -88,6 +89,25 @@ def test_doubted_labels_can_be_fed_back(photos: Path, tiny_config: Compose, tmp_
     check.run(again)
     labels = json.loads((Path(again.run_dir) / "check.json").read_text())["labels"]
     assert labels == {"pug": 9, "great_pyrenees": 8, "Birman": 7}
+
+
+def test_the_table_of_labels_is_built_once_a_labeller_not_once_a_file(
+    photos: Path, tiny_config: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"{file.name},{file.name.rsplit('_', 1)[0]}" for file in sorted(photos.glob("*.jpg"))]
+    (photos / "labels.csv").write_text("\n".join(["file,label", *lines]) + "\n", encoding="utf-8")
+    built = []
+    labels = CsvTable.labels
+
+    def counted(table: CsvTable) -> dict[str, str]:
+        built.append(table)
+        return labels(table)
+
+    monkeypatch.setattr(CsvTable, "labels", counted)
+    cfg = tiny_config("data=csv", f"data.root={photos}")
+    check.run(cfg)
+    assert sum(json.loads((Path(cfg.run_dir) / "check.json").read_text())["labels"].values()) == len(lines)
+    assert len(built) == 2  # for the names, and for the data module
 
 
 def test_a_class_of_few_images_is_a_row_and_the_way_out_is_named(
