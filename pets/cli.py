@@ -38,6 +38,7 @@ NEEDS = {
         "ckpt_path": "`last`, a checkpoint, the folder of a run or an export",
         "source": "an image, a folder, a glob in quotes or a CSV file",
     },
+    "serve": {"ckpt_path": "`last`, a checkpoint, the folder of a run or an export"},
     "export": {"ckpt_path": "`last`, a checkpoint or the folder of a run"},
 }
 """Keys that a task cannot do without, and what they name."""
