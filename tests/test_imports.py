@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "pets"
 FLOW = """
 escape errors private_api settings files console machine signals runs schedule data augment model evaluation deploy
-callbacks build records tasks sweep cli __main__
+callbacks build records tasks api sweep cli __main__
 """
 """Files and folders of the package from left to right: a module imports from its left only."""
 WITHIN = {
