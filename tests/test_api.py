@@ -87,9 +87,7 @@ def test_evaluate_agrees_with_the_last_epoch_and_the_predictor(
     again = pets.predictor(model, data)([tiny_pets / file for file in evaluation.predictions.files])
     assert np.allclose([one.probabilities for one in again], evaluation.predictions.probabilities, atol=1e-6)
     pets.evaluate(model, data, folder="valid")
-    assert np.array_equal(
-        Predictions.read_npz(Path("valid/predictions.npz")).probabilities, evaluation.predictions.probabilities
-    )
+    assert np.array_equal(Predictions.load(Path("valid")).probabilities, evaluation.predictions.probabilities)
     assert Path("valid/confusion.png").is_file()
 
 
