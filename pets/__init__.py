@@ -7,6 +7,10 @@ block of imports, Python the table: tests/test_public_names.py compares the two.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pets.api import evaluate as evaluate
+    from pets.api import find_lr as find_lr
+    from pets.api import fit as fit
+    from pets.api import predictor as predictor
     from pets.augment.batch import BatchTransform as BatchTransform
     from pets.callbacks.lr_finder import LRFinder as LRFinder
     from pets.callbacks.one_cycle import OneCycle as OneCycle
@@ -17,9 +21,11 @@ if TYPE_CHECKING:
     from pets.data.labels import ParentLabeller as ParentLabeller
     from pets.data.labels import RegexLabeller as RegexLabeller
     from pets.data.presize import Presize as Presize
+    from pets.data.sources.drawn.demo_set import DemoSet as DemoSet
     from pets.data.sources.folder import ImageFolder as ImageFolder
     from pets.data.splits import SplitRule as SplitRule
     from pets.deploy.predictor import Predictor as Predictor
+    from pets.evaluation.figures.batches import show_batch as show_batch
     from pets.model.classifier import Classifier as Classifier
     from pets.schedule.recipe import Phase as Phase
     from pets.schedule.recipe import Recipe as Recipe
@@ -29,6 +35,7 @@ else:
     _HOMES = {
         "BatchTransform": "pets.augment.batch",
         "Classifier": "pets.model.classifier",
+        "DemoSet": "pets.data.sources.drawn.demo_set",
         "ImageDataModule": "pets.data.datamodule",
         "ImageFolder": "pets.data.sources.folder",
         "LRFinder": "pets.callbacks.lr_finder",
@@ -42,9 +49,14 @@ else:
         "RegexLabeller": "pets.data.labels",
         "SplitRule": "pets.data.splits",
         "StepSeed": "pets.callbacks.step_seed",
+        "evaluate": "pets.api",
+        "find_lr": "pets.api",
         "fine_tune": "pets.schedule.recipe",
+        "fit": "pets.api",
         "one_cycle": "pets.schedule.recipe",
         "open_image": "pets.data.images",
+        "predictor": "pets.api",
+        "show_batch": "pets.evaluation.figures.batches",
     }
     __all__ = sorted(_HOMES)
 

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -21,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from pets.errors import UserError, advice, explain, is_user_error
-from pets.machine import isolated, keep_freed_memory
+from pets.machine import isolated, keep_freed_memory, quiet_lightning
 from pets.private_api import hydra_flags
 from pets.runs import resume
 from pets.runs.compose import Conf
@@ -39,6 +38,7 @@ NEEDS = {
         "ckpt_path": "`last`, a checkpoint, the folder of a run or an export",
         "source": "an image, a folder, a glob in quotes or a CSV file",
     },
+    "serve": {"ckpt_path": "`last`, a checkpoint, the folder of a run or an export"},
     "export": {"ckpt_path": "`last`, a checkpoint or the folder of a run"},
 }
 """Keys that a task cannot do without, and what they name."""
@@ -186,7 +186,7 @@ def _start(cfg: DictConfig) -> float | None:
         log.setLevel(logging.WARNING)  # what the first process says is enough
 
     with isolated():
-        _quiet_lightning()
+        quiet_lightning()
         try:
             metric: float | None = task.run(cfg)
         except MisconfigurationException as error:
@@ -211,22 +211,3 @@ def _stop(cfg: DictConfig, by: signal.Signals) -> NoReturn:
     how = f"python train.py ckpt_path={cfg.run_dir} resumes it" if saved else "there is no checkpoint yet"
     log.info("stopped by %s; %s", by.name, how)
     sys.exit(128 + by)
-
-
-def _quiet_lightning() -> None:
-    """Keep Lightning's news of devices and services off the console; warnings stay, as one line each."""
-    warnings.showwarning = lambda message, *_: log.warning("warning: %s", " ".join(str(message).split()))
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # a profile that was asked for
-    # Lightning 2.6.6 calls what torch 2.14 deprecates; nothing a user could do about it.
-    warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated", FutureWarning)
-    # The numbers of workers and of logged steps are chosen in conf/, for small sets too.
-    warnings.filterwarnings("ignore", ".*does not have many workers", UserWarning)
-    # The samplers are the data module's own; Lightning takes them for shuffled ones.
-    warnings.filterwarnings("ignore", "You requested to overfit but enabled", UserWarning)
-    # It can: the sampler leaves out the images that had their turn.
-    warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before", UserWarning)
-    # Where SLURM is installed, training at the prompt is no mistake.
-    warnings.filterwarnings("ignore", "The `srun` command is available", UserWarning)
-    warnings.filterwarnings("ignore", "(?s)Checkpoint directory .* exists and is not empty", UserWarning)
-    warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging", UserWarning)

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import logging
 import os
 import shutil
 import sys
@@ -16,10 +17,14 @@ NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 """CPU capabilities, as torch names them, that multiply bfloat16 in hardware."""
 VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")
 """What Lightning sets in the environment for seeds and determinism."""
+LOGGERS = ("lightning.pytorch", "lightning.pytorch.profilers")
+"""Lightning's, whose level a run changes."""
 SHARED_MEMORY = Path("/dev/shm")
 """Where loader workers leave their batches; containers often have 64 MB of it."""
 FETCHED_AHEAD = 2
 """Batches that a worker prepares before they are asked for."""
+
+log = logging.getLogger("pets")
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 """Parameters of glibc's mallopt, as malloc.h numbers them."""
@@ -117,13 +122,14 @@ def resolve_precision(precision: str, accelerator: str) -> str:
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Restore torch's global switches, the environment, the warning filters and free memory: a sweep runs many runs."""
+    """Restore torch's switches, environment, warning filters, loggers and free memory: a sweep has many runs in one."""
     import torch
 
     deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = torch.backends.cudnn
     switches = cudnn.benchmark, cudnn.deterministic
     matmul, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    levels = {name: logging.getLogger(name).level for name in LOGGERS}
     variables = {name: os.environ.get(name) for name in VARIABLES}
     try:
         with warnings.catch_warnings():
@@ -133,9 +139,33 @@ def isolated() -> Iterator[None]:
         cudnn.benchmark, cudnn.deterministic = switches
         torch.set_float32_matmul_precision(matmul)
         torch.set_num_threads(threads)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
         for name, value in variables.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
         return_freed_memory()
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's news of devices and services off the console; warnings stay, as one line each.
+
+    To be called in `isolated`, which puts all of it back.
+    """
+    warnings.showwarning = lambda message, *_: log.warning("warning: %s", " ".join(str(message).split()))
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # a profile that was asked for
+    # Lightning 2.6.6 calls what torch 2.14 deprecates; nothing a user could do about it.
+    warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated", FutureWarning)
+    # The numbers of workers and of logged steps are chosen in conf/, for small sets too.
+    warnings.filterwarnings("ignore", ".*does not have many workers", UserWarning)
+    # The samplers are the data module's own; Lightning takes them for shuffled ones.
+    warnings.filterwarnings("ignore", "You requested to overfit but enabled", UserWarning)
+    # It can: the sampler leaves out the images that had their turn.
+    warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before", UserWarning)
+    # Where SLURM is installed, training at the prompt is no mistake.
+    warnings.filterwarnings("ignore", "The `srun` command is available", UserWarning)
+    warnings.filterwarnings("ignore", "(?s)Checkpoint directory .* exists and is not empty", UserWarning)
+    warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging", UserWarning)

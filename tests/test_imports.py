@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "pets"
 FLOW = """
 escape errors private_api settings files console machine signals runs schedule data augment model evaluation deploy
-callbacks build records tasks sweep cli __main__
+callbacks build records tasks api sweep cli __main__
 """
 """Files and folders of the package from left to right: a module imports from its left only."""
 WITHIN = {
@@ -28,10 +28,10 @@ WITHIN = {
     "evaluation": "intervals predictions threshold interpretation report tta gradcam evaluate "
     "figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve schedule sweep classes confusion reliability grids batches",
-    "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card",
+    "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card server",
     "callbacks": "plain_values training_state checkpoint_io boards step_seed sync_buffers stop mid_epoch finite_loss "
     "head_init one_cycle history progress dashboards lr_finder evaluation",
-    "tasks": "find_lr inspect fit evaluate export predict check",
+    "tasks": "find_lr inspect fit evaluate export predict serve check",
     "sweep": "record ranking jobs leaderboard",
 }
 """The same inside each folder."""

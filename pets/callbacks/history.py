@@ -36,11 +36,11 @@ class History(Callback):
     """Print and keep one row an epoch; a resumed run continues below the rows of the epochs it keeps.
 
     Args:
-        path: The CSV file. It is written anew, whole, after each epoch.
+        path: The CSV file, written anew, whole, after each epoch; None: there is none.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path | None) -> None:
+        self.path = None if path is None else Path(path)
         self.rows: list[dict[str, Any]] = []
         self._started = 0.0
 
@@ -82,12 +82,13 @@ class History(Callback):
         self.rows.append(row)
         if trainer.is_global_zero:
             log.info(table_line({**row, "time": clock(row["seconds"])}))
-            self._write()
+            if self.path is not None:
+                self._write(self.path)
 
-    def _write(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+    def _write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         columns = list(self.rows[0])
-        write_csv(self.path, columns, ([row.get(column) for column in columns] for row in self.rows))
+        write_csv(path, columns, ([row.get(column) for column in columns] for row in self.rows))
 
 
 def phase_of(pl_module: LightningModule) -> str:

@@ -35,8 +35,7 @@ class LRFinder(Callback):
 
     The test trains a copy of the module with an optimizer, a loader and random numbers of its own, in the state of the
     recipe's first phase: same frozen groups, same size of images, same ratio between the groups' learning rates (the
-    head's is varied). It writes `lr_finder.json` and `lr_finder.png`, which loggers show too. A resumed
-    run skips it.
+    head's is varied). It leaves `lr_finder.json` and `lr_finder.png`, which loggers show too. A resumed run skips it.
 
     Args:
         mode: "report" only; "apply" gives the suggestion to OneCycle as base learning rate, if it is reliable.
@@ -44,7 +43,7 @@ class LRFinder(Callback):
         start_lr: First learning rate, above 0.
         end_lr: Learning rate that the test would end at, above `start_lr`.
         num_steps: Optimizer steps, at least 30.
-        dirpath: Folder of the two files; the trainer's `default_root_dir` by default.
+        dirpath: Folder of the two files; None: they are not written.
         recipe: The recipe, for a fit without OneCycle, such as one of no epochs that only runs the test.
 
     Attributes:
@@ -82,7 +81,7 @@ class LRFinder(Callback):
             raise UserError("LRFinder needs the OneCycle callback in the trainer, or a recipe of its own")
         phase = recipe.phases[0]
         self.curve = lr_range_test(trainer, pl_module, phase, self.start_lr, self.end_lr, self.num_steps)
-        picture = self._write(trainer, self.curve) if trainer.is_global_zero else None
+        picture = self._leave(trainer, self.curve) if trainer.is_global_zero else None
         self._tell(self.curve, recipe, picture)
         if self.mode == "apply" and one_cycle is not None:
             self._apply(self.curve, one_cycle)
@@ -102,15 +101,18 @@ class LRFinder(Callback):
         if picture:
             _inform(f"  picture: {console.path_text(picture)}")
 
-    def _write(self, trainer: Trainer, curve: LRCurve) -> Path:
-        """Leave the curve as JSON and as a picture, whose path is returned."""
-        folder = Path(self.dirpath or trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "lr_finder.json", curve.to_json() + "\n")
-        picture = folder / "lr_finder.png"
-        with or_warn(picture):
+    def _leave(self, trainer: Trainer, curve: LRCurve) -> Path | None:
+        """Show the curve in the loggers; leave it in the folder as JSON and as a picture, whose path is returned."""
+        picture = None
+        if self.dirpath is not None:
+            folder = Path(self.dirpath)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_text(folder / "lr_finder.json", curve.to_json() + "\n")
+            picture = folder / "lr_finder.png"
+        with or_warn(picture or "lr_finder.png"):
             figure = lr_curve_figure(curve)
-            write_figure(picture, figure)
+            if picture:
+                write_figure(picture, figure)
             log_figure(trainer.loggers, f"{PICTURES}/lr_finder", figure)
         return picture
 

@@ -100,7 +100,7 @@ def _draw_top_losses(
     return top_losses_figure(predictions, rows, images, heats, columns)
 
 
-def console(evaluation: Evaluation, folder: Path) -> str:
+def console(evaluation: Evaluation, folder: Path | None) -> str:
     """Return the lines for the console: the error with its interval, what is confused again and again, the folder."""
     whole, predictions = evaluation.report, evaluation.predictions
     low, high = whole["error_rate_interval"]
@@ -115,7 +115,8 @@ def console(evaluation: Evaluation, folder: Path) -> str:
         lines.append(_tta_line(evaluation))
     if "threshold" in whole:
         lines.append(_threshold_line(evaluation))
-    return "\n".join([*lines, *_confusion_lines(predictions), f"  pictures and tables: {path_text(folder)}"])
+    where = [] if folder is None else [f"  pictures and tables: {path_text(folder)}"]
+    return "\n".join([*lines, *_confusion_lines(predictions), *where])
 
 
 def _confusion_lines(predictions: Predictions) -> list[str]:

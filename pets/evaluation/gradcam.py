@@ -11,10 +11,10 @@ from torch.nn.functional import interpolate
 from pets.evaluation.predictions import evaluating
 
 if TYPE_CHECKING:
-    from pets.model.classifier import Classifier
+    from pets.model.network import Network
 
 
-def gradcam(classifier: Classifier, images: Tensor) -> Tensor:
+def gradcam(classifier: Network, images: Tensor) -> Tensor:
     """Return how much each place of each image speaks for the class predicted for it, rather than for the others.
 
     The classifier keeps its mode, and its parameters neither receive nor lose gradients.

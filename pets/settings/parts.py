@@ -16,6 +16,7 @@ TASKS = {
     "evaluate": "tables and pictures of a checkpoint on one part of the data",
     "predict": "labels for the images of source=",
     "export": "a folder that predicts on any machine",
+    "serve": "a page in the browser: drop photographs, correct labels",
     "check": "what is broken, odd, doubled or doubtful in the data",
 }
 """What `task=` can name."""

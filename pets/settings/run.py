@@ -13,7 +13,7 @@ from pets.settings.parts import TASKS, Part
     "",
     children=(
         "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder", "callbacks", "logger", "trainer",
-        "evaluate", "check", "predict", "export", "tta",
+        "evaluate", "check", "predict", "export", "serve", "tta",
     ),
 )  # fmt: skip
 class Run:
@@ -24,7 +24,9 @@ class Run:
     ckpt_path: Annotated[
         PathText | None,
         Input,
-        Field(description="`last`, a run folder or a checkpoint: what to resume, evaluate, predict with or export"),
+        Field(
+            description="`last`, a run folder or a checkpoint: what to resume, evaluate, predict with, export or serve"
+        ),
     ] = None
     source: Annotated[
         Text | None,
@@ -137,3 +139,18 @@ class Export:
         Text | None,
         Field(description="licence of the weights in the model card, as an SPDX name such as cc-by-sa-4.0"),
     ] = None
+
+
+@declared("serve")
+class Serve:
+    """Where task=serve listens, and what it keeps."""
+
+    host: Annotated[
+        Text, Field(description="name or address to listen on; 0.0.0.0 lets the whole network in, without a password")
+    ] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535, description="port to listen on; 0: a free one")] = 8000
+    corrections: Annotated[
+        PathText,
+        Output,
+        Field(description="table of the corrected labels, with the photographs beside it; one that is there goes on"),
+    ] = "${run_dir}/corrections.csv"

@@ -74,6 +74,7 @@ TASKS = {
     "evaluate": [],
     "predict": ["source=${data.root}"],
     "export": ["export.folder=exported"],
+    "serve": ["serve.port=0"],
 }
 
 

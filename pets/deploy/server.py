@@ -1,0 +1,336 @@
+"""A page on this machine: drop photographs, see what a model says of them and where it looked, correct a label.
+
+Standard library only. A request names no file: it brings bytes, and gets what the model makes of them.
+"""
+
+import base64
+import csv
+import hashlib
+import io
+import ipaddress
+import json
+import logging
+import socket
+import threading
+from collections.abc import Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+import torch
+from PIL import Image
+
+from pets.augment.batch import evaluate_images
+from pets.data.images import open_image
+from pets.data.sources.folder import HEAD_BYTES, sniff
+from pets.deploy.predictor import Prediction, Predictor, square
+from pets.errors import UserError
+from pets.escape import from_cell
+from pets.evaluation.figures.grids import overlay, to_pixels
+from pets.evaluation.gradcam import gradcam
+from pets.files import own_folder, read_bytes, read_text, write_bytes, write_csv
+
+MAX_BODY = 2**26
+"""Bytes of a photograph that is sent; cameras write less than half of it."""
+MAX_CORRECTIONS = 10_000
+"""Rows of the table of corrections: no page fills the disk."""
+CONNECTIONS = 16
+"""Connections that are answered at once; further ones wait."""
+SECONDS = 60.0
+"""From a connection to its end, whatever the other side does in between."""
+PAGE = Path(__file__).with_name("page.html")
+HEADER = ("file", "label")
+PHOTOGRAPHS = "photographs"
+"""Folder beside the table of corrections that holds what it names."""
+_SUFFIXES = {"jpeg": ".jpg", "heif": ".heic"}
+
+log = logging.getLogger(__name__)
+
+
+class Corrections:
+    """A CSV table of photographs and the labels that a person gave them, with the photographs beside it.
+
+    Columns `file` and `label`, as `data=csv` and `data.relabel=` read them; a file is called by a hash of its content,
+    so a photograph that is corrected again keeps one row.
+
+    Args:
+        path: The table. One that is there is gone on with.
+
+    Raises:
+        UserError: The file is there and is no such table.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self._lock = threading.Lock()
+        self.labels: dict[str, str] = _read_labels(self.path) if self.path.exists() else {}
+
+    def add(self, photograph: bytes, label: str) -> str:
+        """Keep a photograph with its label; return the file's path relative to the table's folder.
+
+        Raises:
+            UserError: It is no image, or the table is full.
+            OSError: It cannot be written.
+        """
+        kind = sniff(photograph[:HEAD_BYTES]) or "img"
+        file = f"{PHOTOGRAPHS}/{hashlib.sha256(photograph).hexdigest()[:32]}{_SUFFIXES.get(kind, f'.{kind}')}"
+        with self._lock:
+            open_image(photograph)  # one at a time, as it may take much memory
+            if file not in self.labels and len(self.labels) >= MAX_CORRECTIONS:
+                raise UserError(f"serve.corrections={self.path} holds {MAX_CORRECTIONS:,} rows: name another table")
+            own_folder(self.path.parent / PHOTOGRAPHS)
+            write_bytes(self.path.parent / file, photograph)
+            labels = {**self.labels, file: label}
+            write_csv(self.path, HEADER, labels.items())
+            self.labels = labels
+        return file
+
+
+def _read_labels(path: Path) -> dict[str, str]:
+    """Read a table of corrections; one with other columns is refused, since rewriting would lose them."""
+    try:
+        header, *rows = csv.reader(io.StringIO(read_text(path, "utf-8-sig"), newline=""), strict=True)
+        if tuple(header) != HEADER:
+            raise ValueError(f"its columns are {', '.join(header)[:200]}")
+        return {from_cell(file): from_cell(label) for file, label in rows}
+    except (csv.Error, ValueError) as error:
+        raise UserError(f"serve.corrections={path} is no table of {' and '.join(HEADER)}: {error}") from None
+
+
+def answer(prediction: Prediction) -> dict[str, Any]:
+    """Return a prediction as plain values, the probabilities as they are."""
+    return {
+        "label": prediction.label,
+        "probability": prediction.probability,
+        "accepted": prediction.accepted,
+        "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
+    }
+
+
+def heat_picture(predictor: Predictor, photograph: bytes) -> bytes:
+    """Return, as PNG, the square that the network sees, tinted red where it speaks for the predicted class."""
+    canvas, side = square(photograph, predictor.metadata.presize)
+    sides = torch.tensor([float(side)], device=predictor.device)
+    images = evaluate_images(canvas[None].to(predictor.device), sides, predictor.metadata.size)
+    heat = gradcam(predictor.network, images)[0].cpu().numpy()
+    tinted = overlay(to_pixels(images[0]), heat)
+    png = io.BytesIO()
+    Image.fromarray((tinted * 255).round().astype(np.uint8)).save(png, format="PNG")
+    return png.getvalue()
+
+
+class PredictionServer(ThreadingMixIn, HTTPServer):
+    """Serves the page, `GET /model`, `POST /predict`, `POST /gradcam` and `POST /correct?label=...`.
+
+    Photographs are the bodies of the requests. One is computed at a time, as memory and cores suffice for one.
+
+    Args:
+        predictor: What predicts.
+        corrections: Where corrected labels go.
+        host: Name or address to listen on.
+        port: Port to listen on; 0 takes a free one.
+
+    Raises:
+        UserError: The address cannot be listened on.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 64
+
+    def __init__(
+        self, predictor: Predictor, corrections: Corrections, host: str = "127.0.0.1", port: int = 8000
+    ) -> None:
+        self.predictor = predictor
+        self.corrections = corrections
+        self.host = host
+        self.computing = threading.Lock()
+        self._free = threading.BoundedSemaphore(CONNECTIONS)
+        self.page, self.policy = _page()
+        try:
+            self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            super().__init__((host, port), _Handler)
+        except OSError as error:
+            raise UserError(
+                f"serve.host={host} serve.port={port}: {error.strerror}; serve.port=0 takes a free port"
+            ) from None
+
+    @property
+    def url(self) -> str:
+        """The page's address."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.server_port}"
+
+    def server_bind(self) -> None:
+        """Listen, without http.server's question to the name server."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = self.host, self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, when one is free."""
+        self._free.acquire()
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and hang up when the time is over."""
+        deadline = threading.Timer(SECONDS, _hang_up, [request])
+        deadline.daemon = True
+        deadline.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            deadline.cancel()
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that went away."""
+        log.debug("a connection ended early", exc_info=True)
+
+    def trusts(self, host: str | None) -> bool:
+        """Tell whether a Host header can be meant for this server.
+
+        A name of someone else's that leads here (DNS rebinding) is refused; an address cannot be one.
+        """
+        try:
+            name = urlsplit(f"//{host or ''}").hostname or ""
+        except ValueError:
+            return False
+        if name in ("localhost", self.host.lower()):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def _hang_up(request: socket.socket) -> None:
+    try:
+        request.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        log.debug("the connection is closed already")
+
+
+def _page() -> tuple[bytes, str]:
+    """Return the page, and a policy by which it runs its own script and style only and speaks to nobody else."""
+    page = read_bytes(PAGE)
+    hashes = {}
+    for tag in (b"script", b"style"):
+        text = page.partition(b"<%s>" % tag)[2].partition(b"</%s>" % tag)[0]
+        hashes[tag] = base64.b64encode(hashlib.sha256(text).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{hashes[b'script']}'; style-src 'sha256-{hashes[b'style']}'; "
+        "img-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return page, policy
+
+
+class _Refused(Exception):
+    """A request that gets an error instead of an answer."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One request; HTTP/1.0, so that a connection ends with its answer."""
+
+    server: PredictionServer
+    server_version, sys_version = "pets", ""
+
+    def do_GET(self) -> None:
+        self._respond({"/": self._page, "/model": self._model})
+
+    def do_POST(self) -> None:
+        self._respond({"/predict": self._predict, "/gradcam": self._gradcam, "/correct": self._correct})
+
+    def _respond(self, routes: Mapping[str, Any]) -> None:
+        try:
+            self._check_sender()
+            target = urlsplit(self.path)
+            if target.path not in routes:
+                raise _Refused(HTTPStatus.NOT_FOUND, "there is no such page")
+            routes[target.path](dict(parse_qsl(target.query, max_num_fields=8)))
+        except _Refused as refused:
+            self._send_json({"error": str(refused)}, refused.status)
+        except ConnectionError:
+            raise
+        except ValueError as error:
+            self._send_json({"error": str(error).removeprefix("<bytes>: ")}, HTTPStatus.BAD_REQUEST)
+        except Exception as error:
+            log.warning("%s %s: %s", self.command, urlsplit(self.path).path, " ".join(str(error).split()))
+            log.debug("a request failed", exc_info=True)
+            self._send_json({"error": "the server could not do it; its log says why"}, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def _check_sender(self) -> None:
+        """Refuse what another site makes a browser send."""
+        host, origin = self.headers.get("Host"), self.headers.get("Origin")
+        if not self.server.trusts(host):
+            raise _Refused(HTTPStatus.FORBIDDEN, "the Host header names another server")
+        if origin is not None and origin != f"http://{host}":
+            raise _Refused(HTTPStatus.FORBIDDEN, "the request comes from another site")
+
+    def _body(self) -> bytes:
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()) or len(length) > 20:
+            raise _Refused(HTTPStatus.LENGTH_REQUIRED, "the request must say its Content-Length")
+        if int(length) > MAX_BODY:
+            raise _Refused(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{int(length):,} bytes, more than the {MAX_BODY:,} allowed"
+            )
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            raise _Refused(HTTPStatus.BAD_REQUEST, "the photograph is not whole")
+        return body
+
+    def _page(self, query: Mapping[str, str]) -> None:
+        self._send(self.server.page, "text/html; charset=utf-8")
+
+    def _model(self, query: Mapping[str, str]) -> None:
+        predictor = self.server.predictor
+        self._send_json({"classes": list(predictor.classes), "threshold": predictor.threshold, "max_bytes": MAX_BODY})
+
+    def _predict(self, query: Mapping[str, str]) -> None:
+        photograph = self._body()
+        with self.server.computing:
+            prediction = self.server.predictor(photograph)
+        self._send_json(answer(prediction))
+
+    def _gradcam(self, query: Mapping[str, str]) -> None:
+        photograph = self._body()
+        with self.server.computing:
+            picture = heat_picture(self.server.predictor, photograph)
+        self._send(picture, "image/png")
+
+    def _correct(self, query: Mapping[str, str]) -> None:
+        label = query.get("label")
+        if label not in self.server.predictor.classes:
+            raise _Refused(HTTPStatus.BAD_REQUEST, "label= must be a class of the model, see GET /model")
+        file = self.server.corrections.add(self._body(), label)
+        self._send_json({"file": file, "label": label})
+
+    def _send_json(self, values: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
+        self._send(json.dumps(values).encode(), "application/json", status)
+
+    def _send(self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Security-Policy", self.server.policy)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep the requests off the console."""
+        log.debug(format, *args)

@@ -1,0 +1,30 @@
+"""Serve a page on which photographs are predicted and labels corrected, until Ctrl-C."""
+
+import logging
+
+from omegaconf import DictConfig
+
+from pets import records
+from pets.console import path_text
+from pets.deploy.predictor import Predictor
+from pets.deploy.server import Corrections, PredictionServer
+from pets.tasks.predict import default_device
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> None:
+    """Serve the model of `ckpt_path` on `serve.host` and `serve.port`.
+
+    Raises:
+        ValueError: `ckpt_path`, the address or the table of corrections is not what it should be.
+    """
+    predictor = Predictor.load(cfg.ckpt_path, device=cfg.predict.device or default_device(), top_k=cfg.predict.top_k)
+    corrections = Corrections(cfg.serve.corrections)
+    with PredictionServer(predictor, corrections, cfg.serve.host, cfg.serve.port) as server:
+        records.write_config(cfg)
+        try:
+            log.info(f"{path_text(predictor.origin)}\n  page: {server.url}\n  Ctrl-C ends it")
+            server.serve_forever()
+        except KeyboardInterrupt:
+            log.info(f"stopped; {len(corrections.labels):,} corrected labels in {path_text(corrections.path)}")
