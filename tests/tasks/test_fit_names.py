@@ -86,7 +86,7 @@ def test_a_picture_of_the_first_batch_that_fails_does_not_stop_the_training(
     assert (Path(cfg.run_dir) / "metrics.json").is_file()
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 1
-    assert warnings[0].startswith("batch/presized_and_augmented is left out: ")
+    assert warnings[0].startswith("view/first_batch is left out: ")
 
 
 def test_a_class_whose_name_cannot_be_encoded_is_refused_before_the_training(

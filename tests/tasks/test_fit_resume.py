@@ -206,7 +206,7 @@ def test_stopped_after_its_last_epoch_a_run_still_gets_its_metrics(
 ) -> None:
     cfg = tiny_config(*SMALL)
     with monkeypatch.context() as patch:
-        patch.setattr("pets.runs.run_folder.finish", lambda *args, **kwargs: kill())
+        patch.setattr("pets.records.finish", lambda *args, **kwargs: kill())
         with pytest.raises(Killed):
             fit.run(cfg)
     resume(cfg)
