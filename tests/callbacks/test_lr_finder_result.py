@@ -107,7 +107,7 @@ def test_without_epochs_only_the_test_runs(make_net: Any, make_loader: Any, make
     trainer.fit(make_net(), make_loader(), make_loader(1))
     assert finder.curve is not None
     assert trainer.global_step == 0
-    assert (tmp_path / "lr_finder.json").exists()
+    assert list(tmp_path.rglob("lr_finder.*")) == [], "no folder was named"
 
 
 def test_without_a_recipe_there_is_an_error(make_net: Any, make_loader: Any, make_trainer: Any) -> None:
@@ -177,10 +177,10 @@ if __name__ == "__main__":
     in_two_processes(Path(sys.argv[1]))
 
 
-def said(fit_with: Any, caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+def said(fit_with: Any, caplog: pytest.LogCaptureFixture, folder: Path | None = None) -> list[logging.LogRecord]:
     """What the finder logs of a run."""
     with caplog.at_level(logging.INFO, "pets.callbacks.lr_finder"):
-        fit_with(LRFinder(), fine_tune(epochs=1, freeze_epochs=0, base_lr=0.01))
+        fit_with(LRFinder(dirpath=folder), fine_tune(epochs=1, freeze_epochs=0, base_lr=0.01))
     return [record for record in caplog.records if record.name == "pets.callbacks.lr_finder"]
 
 
@@ -192,7 +192,7 @@ def test_one_suggestion_is_named_with_what_to_type_and_why_the_others_in_grey(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr("pets.callbacks.lr_finder.lr_range_test", lambda *_: good_curve)
-    first, why, others, picture = said(fit_with, caplog)
+    first, why, others, picture = said(fit_with, caplog, tmp_path)
     # Without a frozen phase the head peaks at half the base learning rate.
     assert first.message == f"LR finder: recipe.base_lr={2 * good_curve.suggestions['valley']:.2e}"
     assert why.message == "  valley: half-way down the longest fall of the loss, at 8 images a step"
@@ -207,6 +207,6 @@ def test_without_a_reliable_suggestion_there_is_nothing_to_type(
 ) -> None:
     flat = LRCurve([1e-7 * 1.2**step for step in range(40)], [1.0] * 40, 100, 8)
     monkeypatch.setattr("pets.callbacks.lr_finder.lr_range_test", lambda *_: flat)
-    first, found, _ = said(fit_with, caplog)
+    first, found = said(fit_with, caplog)
     assert first.message.startswith("LR finder: no reliable suggestion: the loss hardly falls")
     assert found.message.startswith("  found, for the head: valley ")
