@@ -87,7 +87,8 @@ def fit_seconds(module: Classifier, data: Any, variant: Variant, scale: Scale) -
 def transform_share(module: Classifier, data: ImageDataModule, variant: Variant, scale: Scale) -> float:
     """Return the median share of the batch transform in a step from a uint8 batch on the device to the update."""
     module.to(scale.device).train()
-    module.setup("fit")
+    if module.compiled:
+        module.backbone.compile()
     optimizer = module.configure_optimizers()
     raw = Batch(*(field.to(scale.device) for field in ours.first_batch(data)))
     marks = []

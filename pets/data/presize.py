@@ -83,12 +83,12 @@ class Presize(data.Presize):
     def _resize(self, image: Tensor, height: int, width: int) -> Tensor:
         if image.shape[-2:] == (height, width):
             return image
-        if 1 in image.shape[-2:]:
-            # torch calls any stride of a side of one pixel contiguous, and its resize of uint8 walks along it.
-            image = image.clone(memory_format=torch.contiguous_format)
         mode = F.InterpolationMode(self.interpolation)
+        if thin := 1 in (*image.shape[-2:], height, width):
+            # torch calls any stride of a side of one pixel contiguous, and its resize of uint8 walks along it.
+            image = image.float()
         resized: Tensor = F.resize(image, [height, width], interpolation=mode, antialias=True)
-        return resized
+        return resized.round().clamp(0, 255).to(torch.uint8) if thin else resized
 
 
 def _offset(free: int, u: float | None) -> int:

@@ -126,7 +126,7 @@ def test_every_form_agrees_on_photographs(arch: str, real_data: Path, tmp_path: 
     options: dict[str, object] = {"head": {"kind": "linear"}}
     if arch != "resnet18":
         pytest.importorskip("timm")
-        options |= {"source": "timm", "weights": str(real_data / "weights" / f"{arch}.pt")}
+        options |= {"library": "timm", "weights": str(real_data / "weights" / f"{arch}.pt")}
     save_checkpoint(tmp_path / "last.ckpt", arch, presize=Presize(96), **options)
     folder = export_folder(tmp_path / "last.ckpt", tmp_path / "model", onnx=not missing_for_onnx())
     photos = sorted((real_data / "data" / "pets37x10").rglob("*.jpg"))[::40]

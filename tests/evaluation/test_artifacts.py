@@ -55,7 +55,7 @@ def test_a_picture_that_fails_is_one_warning_and_the_others_are_there(
     make_from_counts: FromCounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     predictions = make_from_counts(np.array([[8, 2], [1, 9]]))
-    monkeypatch.setattr(artifacts, "_draw_top_losses", lambda *args: 1 / 0)
+    monkeypatch.setattr(artifacts, "_draw_top_losses", lambda *args, **options: 1 / 0)
     monkeypatch.setattr(artifacts, "most_confused", lambda *args: (tmp_path / "nowhere").read_text())
     figures = artifacts.save(
         Evaluation("valid", predictions, report(predictions)), None, None, Options(), tmp_path / "v"

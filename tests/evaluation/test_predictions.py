@@ -135,8 +135,9 @@ dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, 
 net = torch.nn.Linear(1, 2)
 net.classes, net.loss = ("x", "y"), CrossEntropy()
 loader = [
-    Batch(torch.ones(1, 1), torch.tensor([0]), torch.tensor([index]), *torch.zeros(2, 1), torch.tensor([padding]))
-    for _, index, padding in SeededSampler(7, seed=0, shuffle=False, rank=rank, world_size=2)
+    Batch(torch.ones(1, 1), torch.tensor([0]), torch.tensor([request.place]), *torch.zeros(2, 1),
+          torch.tensor([request.padding]))
+    for request in SeededSampler(7, seed=0, shuffle=False, rank=rank, world_size=2)
 ]
 print(infer(net, loader, lambda batch: batch, np.array(list("abcdefg")), net.classes).files.tolist())
 dist.destroy_process_group()

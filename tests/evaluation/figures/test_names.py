@@ -25,9 +25,12 @@ FILES = ("=1+1_8$x^$.jpg", "caf\udce9$^$.jpg", "a\x1b[31m\n$_{.jpg")
 @pytest.fixture
 def predictions() -> Predictions:
     probabilities = np.array([[0.5, 0.3, 0.2], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7]], np.float32)
+    times = 10  # a class of fewer images has no curve
+    losses = np.array([0.7, 1.2, 0.4], np.float32)
     return Predictions(
-        probabilities, np.array([0, 1, 2]), np.array([0.7, 1.2, 0.4], np.float32), np.array(FILES), CLASSES
-    )
+        np.tile(probabilities, (times, 1)), np.tile([0, 1, 2], times), np.tile(losses, times),
+        np.tile(np.array(FILES), times), CLASSES,
+    )  # fmt: skip
 
 
 def figures(predictions: Predictions) -> Iterator[Figure]:
