@@ -86,7 +86,7 @@ class Presize(data.Presize):
         mode = F.InterpolationMode(self.interpolation)
         if thin := 1 in (*image.shape[-2:], height, width):
             # torch calls any stride of a side of one pixel contiguous, and its resize of uint8 walks along it.
-            image = image.float()
+            image = image.clone(memory_format=torch.contiguous_format).float()
         resized: Tensor = F.resize(image, [height, width], interpolation=mode, antialias=True)
         return resized.round().clamp(0, 255).to(torch.uint8) if thin else resized
 

@@ -39,7 +39,7 @@ def test_a_sweep_has_a_picture_of_error_against_what_varied(tmp_path: Path, caps
     for name, rate in {"0": 0.25, "1": 0.5}.items():
         put(tmp_path, name, 1 - rate)
         (tmp_path / name / "metrics.json").write_text(json.dumps({"valid/error_rate": rate, "n": {"valid": 40}}))
-    Leaderboard().on_multirun_end(sweep(tmp_path, "max"))
+    Leaderboard().on_multirun_end(sweep(tmp_path))
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "sweep.png")
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
 

@@ -33,6 +33,7 @@ def complaint(declaration: type, name: str, value: object) -> str:
 
 
 @pytest.mark.parametrize(("declaration", "name"), KEYS)
+@pytest.mark.filterwarnings("ignore:data.split.fold=.* has no effect")
 def test_wrong_values_are_refused_with_the_key(declaration: type, name: str) -> None:
     messages = [message for value in WRONG if (message := complaint(declaration, name, value))]
     assert len(messages) >= len(WRONG) // 2, "a declaration that allows most of these says nothing"
@@ -48,6 +49,7 @@ def test_the_words_tell_what_is_allowed(declaration: Any, name: str) -> None:
     assert "\n" not in words
 
 
+@pytest.mark.filterwarnings("ignore:data.split.fold=.* has no effect")
 def test_how_many_there_are() -> None:
     """The number of wrong values refused; the closing note quotes it."""
     refused = sum(bool(complaint(*key.values, value)) for key in KEYS for value in WRONG)

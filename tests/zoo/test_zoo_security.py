@@ -16,13 +16,13 @@ import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from pets import records
 from pets.data.presize import Presize
 from pets.deploy.metadata import Metadata, write_metadata
 from pets.deploy.predictor import Predictor
 from pets.evaluation.predictions import Predictions
 from pets.model.network import Network
 from pets.model.weights import read_state_dict
-from pets.runs import resume, run_folder
 
 CANARY = "canary"
 
@@ -223,7 +223,7 @@ def test_of_an_exported_folder_only_two_files_are_opened(name: str, start: Calla
     Path("evil", name).write_bytes(pickle.dumps(Payload()))
     start("task=export", "ckpt_path=evil", f"export.folder={Path.cwd() / 'exported'}", "export.onnx=false")
     assert {path.name for path in Path("exported").iterdir()} == {
-        "model.json", "model.safetensors", "model.pt2", "README.md",
+        "model.json", "model.safetensors", "model.pt2", "README.md", "predict.py",
     }  # fmt: skip
 
 
@@ -232,17 +232,6 @@ def test_of_an_exported_folder_only_two_files_are_opened(name: str, start: Calla
 def test_a_program_is_no_model(name: str, content: bytes, start: Callable[..., None], capsys: Any) -> None:
     Path(name).write_bytes(content)
     assert_refused(start, capsys, name, {"predict": ["source=${data.root}"], "export": ["export.folder=exported"]})
-
-
-@pytest.mark.parametrize("name", ["history.csv", "checkpoints/.last.ckpt.part", ".hydra/overrides.yaml"])
-def test_a_run_folder_of_a_stranger_with_a_link_in_it_is_not_written_to(name: str) -> None:
-    folder = run_of_a_stranger("- seed=1")
-    Path(folder, name).unlink(missing_ok=True)
-    Path(folder, name).symlink_to(Path.cwd() / "victim")
-    with pytest.raises(ValueError, match=r"is a link") as caught:
-        resume.arguments(["train.py", f"ckpt_path={folder}"])
-    assert len(str(caught.value).splitlines()) == 1
-    assert not Path("victim").exists()
 
 
 def test_predictions_of_other_files_than_the_data_sets_open_none(start: Callable[..., None], capsys: Any) -> None:
@@ -258,47 +247,13 @@ def test_predictions_of_other_files_than_the_data_sets_open_none(start: Callable
     assert len(error.splitlines()) == 1
 
 
-def run_of_a_stranger(overrides: str) -> Path:
-    folder = Path("stranger")
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "checkpoints" / "last.ckpt").touch()
-    (folder / ".hydra").mkdir()
-    (folder / ".hydra" / "overrides.yaml").write_text(overrides)
-    return folder
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        f"- +model.head={{_target_: os.system, command: touch {CANARY}}}",
-        "- callbacks.progress._target_=os.getcwd",
-        "- hydra.searchpath=[file:///tmp/stranger]",
-        f"!!python/object/apply:os.system [touch {CANARY}]",
-        "seed: 1",
-        "- [seed=1]",
-        "\t- broken",
-    ],
-)
-def test_the_command_of_a_strangers_run_folder_runs_no_code(overrides: str) -> None:
-    folder = run_of_a_stranger(overrides)
-    with pytest.raises(ValueError, match=r"overrides\.yaml") as caught:
-        resume.arguments(["train.py", f"ckpt_path={folder}"])
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_a_target_that_is_typed_again_is_the_users_own() -> None:
-    folder = run_of_a_stranger("- callbacks.progress._target_=mine.Bar")
-    typed = ["train.py", "callbacks.progress._target_=mine.Bar", f"ckpt_path={folder}"]
-    assert "callbacks.progress._target_=mine.Bar" in resume.arguments(typed)
-
-
 def test_values_of_the_environment_stay_out_of_the_records(
     tiny_config: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOKEN", "s3cr3t")
     cfg = tiny_config("data.root='/mnt/${oc.env:TOKEN}'", "+logger.web={_target_: web.Log, key: '${oc.env:TOKEN}'}")
     assert cfg.data.source.root == "/mnt/s3cr3t"
-    recorded = yaml.safe_dump(run_folder.plain(cfg))
+    recorded = yaml.safe_dump(records.plain(cfg))
     assert "s3cr3t" not in recorded
-    assert run_folder.plain(cfg)["data"]["source"]["root"] == "/mnt/${oc.env:TOKEN}"
+    assert records.plain(cfg)["data"]["source"]["root"] == "/mnt/${oc.env:TOKEN}"
     assert OmegaConf.create({"key": "${oc.env:TOKEN}"}).key == "s3cr3t"
