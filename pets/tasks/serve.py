@@ -1,6 +1,7 @@
 """Serve a page on which photographs are predicted and labels corrected, until Ctrl-C."""
 
 import logging
+import signal
 
 from omegaconf import DictConfig
 
@@ -23,6 +24,7 @@ def run(cfg: DictConfig) -> None:
     corrections = Corrections(cfg.serve.corrections)
     with PredictionServer(predictor, corrections, cfg.serve.host, cfg.serve.port) as server:
         records.write_config(cfg)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # how services are ended
         try:
             log.info(f"{path_text(predictor.origin)}\n  page: {server.url}\n  Ctrl-C ends it")
             server.serve_forever()

@@ -291,7 +291,8 @@ def test_a_host_that_is_nowhere_is_said(predictor: Predictor, tmp_path: Path) ->
         PredictionServer(predictor, Corrections(tmp_path / "t.csv"), "192.0.2.1", 0)
 
 
-def test_ctrl_c_ends_the_task_with_one_line(run_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_task_with_one_line(run_dir: Path, tmp_path: Path, number: signal.Signals) -> None:
     words = [
         "task=serve",
         f"ckpt_path={run_dir}",
@@ -307,7 +308,7 @@ def test_ctrl_c_ends_the_task_with_one_line(run_dir: Path, tmp_path: Path) -> No
             said.append(line)
             if "Ctrl-C ends it" in line:
                 break
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         rest, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert any("http://127.0.0.1:" in line for line in said)
