@@ -187,6 +187,7 @@ def _start(cfg: DictConfig) -> float | None:
 
     with isolated():
         quiet_lightning()
+        config.locate_targets(cfg)
         try:
             metric: float | None = task.run(cfg)
         except MisconfigurationException as error:

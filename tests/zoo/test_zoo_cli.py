@@ -16,11 +16,12 @@ TRAIN = Path(__file__).parents[2] / "train.py"
         ("seed={a:1}", "error: seed={'a': 1} is not allowed: a whole number from 0 to 4294967295"),
         (
             "optimizer.betas=[0.9]",
-            "error: optimizer.betas=[0.9] is not allowed: a list of 2, each a number, ",
+            "error: optimizer.betas=[0.9] is not allowed: a list of 2, each a number, at least 0 and below 1",
         ),
         ("data.batch_size='64'", "error: data.batch_size='64' is not allowed: a whole number, at least 1"),
         ("augment.max_warp=.nan", "error: augment.max_warp='.nan' is not allowed: a number from 0 to 0.3"),
         ("data.labeller.pattern='(a'", "error: data.labeller.pattern='(a' is not allowed: a regular expression ("),
+        ("recipe._target_=banana", "error: recipe: Error loading 'banana'"),
         ("optimized_metric=banana", "error: optimized_metric='banana' is not allowed: train/loss, "),
         ("~seed", "error: "),
     ],
