@@ -17,8 +17,8 @@ NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 """CPU capabilities, as torch names them, that multiply bfloat16 in hardware."""
 VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")
 """What Lightning sets in the environment for seeds and determinism."""
-LOGGERS = ("lightning.pytorch", "lightning.pytorch.profilers")
-"""Lightning's, whose level a run changes."""
+LOGGERS = ("lightning", "lightning.pytorch", "lightning.pytorch.profilers")
+"""Lightning's, which a run changes."""
 SHARED_MEMORY = Path("/dev/shm")
 """Where loader workers leave their batches; containers often have 64 MB of it."""
 FETCHED_AHEAD = 2
@@ -129,7 +129,7 @@ def isolated() -> Iterator[None]:
     cudnn = torch.backends.cudnn
     switches = cudnn.benchmark, cudnn.deterministic
     matmul, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
-    levels = {name: logging.getLogger(name).level for name in LOGGERS}
+    loggers = [(logger, logger.level, logger.handlers, logger.propagate) for logger in map(logging.getLogger, LOGGERS)]
     variables = {name: os.environ.get(name) for name in VARIABLES}
     try:
         with warnings.catch_warnings():
@@ -139,8 +139,9 @@ def isolated() -> Iterator[None]:
         cudnn.benchmark, cudnn.deterministic = switches
         torch.set_float32_matmul_precision(matmul)
         torch.set_num_threads(threads)
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+        for logger, level, handlers, propagate in loggers:
+            logger.setLevel(level)
+            logger.handlers, logger.propagate = handlers, propagate
         for name, value in variables.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -155,6 +156,8 @@ def quiet_lightning() -> None:
     To be called in `isolated`, which puts all of it back.
     """
     warnings.showwarning = lambda message, *_: log.warning("warning: %s", " ".join(str(message).split()))
+    for name in LOGGERS:  # its own handlers would say everything a second time
+        logging.getLogger(name).handlers, logging.getLogger(name).propagate = [], True
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # a profile that was asked for
     # Lightning 2.6.6 calls what torch 2.14 deprecates; nothing a user could do about it.

@@ -197,6 +197,19 @@ def test_photographs_and_run_folders_may_be_called_anything(typed: Typed, tmp_pa
     assert code == 0, said
 
 
+@pytest.mark.parametrize("name", ["history.csv", "checkpoints/.last.ckpt.part", ".hydra/overrides.yaml"])
+def test_a_run_folder_with_a_link_in_it_is_not_resumed(finished: Path, typed: Typed, tmp_path: Path, name: str) -> None:
+    victim = tmp_path / "victim"
+    place = finished / name
+    place.rename(victim) if place.exists() else victim.write_text("precious")
+    place.symlink_to(victim)
+    before = victim.read_bytes()
+    code, said = typed("ckpt_path=outputs/run", "recipe.epochs=2")
+    assert code == 2
+    assert f"{place.relative_to(tmp_path)}: is a link" in said
+    assert victim.read_bytes() == before
+
+
 def test_a_secret_is_in_no_file_of_a_run_an_export_or_a_sweep(
     typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,11 +246,9 @@ def test_a_secret_is_in_no_file_of_a_run_an_export_or_a_sweep(
     ],
     ids=str,
 )
-def test_what_lightnings_users_expect_works(
-    typed: Typed, tmp_path: Path, caplog: pytest.LogCaptureFixture, words: list[str], says: str
-) -> None:
+def test_what_lightnings_users_expect_works(typed: Typed, tmp_path: Path, words: list[str], says: str) -> None:
     code, said = typed(*TINY, "data.root=photos", "recipe.epochs=1", "hydra.run.dir=run", *words)
     assert code == 0, said
-    assert says in said + caplog.text  # Lightning's own handler writes to the stream that it found at its import
+    assert not says or said.count(says) == 1  # not once more by Lightning's own handler
     if "second" in words[0]:
         assert list((tmp_path / "more").rglob("metrics.csv"))

@@ -215,7 +215,7 @@ def test_a_relative_path_means_the_folder_in_which_the_run_was_started(
     assert composed("task=evaluate", f"ckpt_path={run.path}").data.root == str(tmp_path / "photos")
 
 
-STRANGERS = {
+STRANGERS: dict[str, object] = {
     "a class in an override": ["+callbacks.x={_target_: os.system}"],
     "a resolver that builds a class": [
         "+callbacks.x=${oc.create:${oc.decode:'{${oc.env:NOPE,_tar}get_: torch.load, f: x}'}}"
@@ -223,17 +223,33 @@ STRANGERS = {
     "a resolver that reads the environment": ["export.licence=${oc.env:HOME}"],
     "a group from elsewhere": ["experiment=../../elsewhere"],
     "an absolute group": ["experiment=/tmp/elsewhere"],
-    "no list": {"a": 1},  # type: ignore[dict-item]
+    "a function in the place of a class of ours": ["callbacks.progress._target_=os.getcwd"],
+    "no list": {"a": 1},
+    "a mapping as an entry": "- seed: 1\n",
+    "a list as an entry": "- [seed=1]\n",
+    "no YAML": "\t- broken",
+    "an object of Python": "!!python/object/apply:os.system [touch ran]",
 }
+"""Texts or values of overrides.yaml."""
 
 
 @pytest.mark.parametrize("kind", STRANGERS)
-def test_a_strangers_overrides_run_nothing(tmp_path: Path, kind: str) -> None:
+def test_a_strangers_overrides_run_nothing(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     run = make_run(tmp_path / "run", "data=demo")
-    (run.hydra / "overrides.yaml").write_text(yaml.safe_dump(STRANGERS[kind]))
+    content = STRANGERS[kind]
+    (run.hydra / "overrides.yaml").write_text(content if isinstance(content, str) else yaml.safe_dump(content))
     for task in ("fit", "evaluate"):
         with pytest.raises(UserError, match=r"overrides\.yaml"):
             completed(f"task={task}", f"ckpt_path={run.path}")
+    assert not Path("ran").exists()
+
+
+def test_a_run_folder_adds_no_place_where_configs_are_looked_for(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "data=demo")
+    (run.hydra / "overrides.yaml").write_text(yaml.safe_dump(["data=demo", f"hydra.searchpath=[file://{tmp_path}]"]))
+    for task in ("fit", "evaluate"):
+        assert not any("searchpath" in word for word in completed(f"task={task}", f"ckpt_path={run.path}"))
 
 
 @pytest.mark.parametrize(
