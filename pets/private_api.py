@@ -1,4 +1,4 @@
-"""What Hydra, Lightning and torchvision offer below an underscore only; tests/test_private_api.py calls each.
+"""What Hydra, Lightning, torch and torchvision offer below an underscore only; tests/test_private_api.py calls each.
 
 An upper bound in pyproject.toml keeps out the next minor release of Lightning until these tests pass with it.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning import LightningModule, Trainer
+    from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 
 def uses_distributed_sampler(trainer: "Trainer") -> bool:
@@ -35,6 +36,15 @@ def before_batch_transfer(module: "LightningModule", batch: Any) -> Any:
     replace this.
     """
     return module._on_before_batch_transfer(batch)
+
+
+def tensorboard_file_writer(writer: "SummaryWriter") -> "FileWriter":
+    """Return what writes whole summaries, opened if need be.
+
+    `add_hparams` is public and makes a second event file of its own; one that takes a summary would replace this.
+    """
+    opened: FileWriter = writer._get_file_writer()  # type: ignore[no-untyped-call]
+    return opened
 
 
 def oxford_pets_archives() -> tuple[tuple[str, str], ...]:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from multiprocessing import active_children
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 log = logging.getLogger("pets")
 
@@ -44,7 +44,7 @@ class Signals:
         self.received: signal.Signals | None = None
         self.lost: str | None = None
         self.deferred = False
-        self.previous: dict[signal.Signals, signal._HANDLER] = {}
+        self.previous: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {}
         self._stop = stop
         self._children: Sequence[subprocess.Popen[bytes]] = ()
         self._launcher = int(os.environ.get(LAUNCHER, "0"))

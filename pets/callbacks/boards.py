@@ -15,6 +15,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 
+from pets import private_api
+
 Value = float | str
 PICTURES = "view"
 """Group of the names of all figures: TensorBoard opens on the groups in alphabetical order, and curves come first."""
@@ -67,8 +69,9 @@ class _TensorBoard(Board):
         # The session names metrics it will find among the scalars and writes none, which would start curves at 0.
         experiment, *session = hparams(dict(params), dict.fromkeys(metrics, 0.0))  # type: ignore[no-untyped-call]
         _choose_columns(experiment, columns)
+        writer = private_api.tensorboard_file_writer(self.logger.experiment)
         for summary in (experiment, *session):
-            self.logger.experiment._get_file_writer().add_summary(summary)
+            writer.add_summary(summary)
 
     def charts(self, layout: Mapping[str, Any]) -> None:
         self.logger.experiment.add_custom_scalars(layout)

@@ -18,12 +18,17 @@ class LogFile(logging.FileHandler):
         if self.given_up:
             return
         try:
-            if self.stream is None:
-                self.stream = self._open()
-            self.stream.write(self.format(record) + self.terminator)
-            self.stream.flush()
-        except OSError as error:
+            super().emit(record)
+        except OSError as error:  # of opening it; of writing, `handleError` is told
             self._give_up(error)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Give up where the file cannot be written; leave any other fault to logging."""
+        error = sys.exception()
+        if isinstance(error, OSError):
+            self._give_up(error)
+        else:
+            super().handleError(record)
 
     def close(self) -> None:
         """Close the file; what it still holds back is lost if it cannot be written."""
