@@ -57,7 +57,7 @@ def test_data_augmentation_and_split_are_the_books(path: Path) -> None:
     cfg = composed(path.stem)
     assert cfg.model.weights == "IMAGENET1K_V1"
     assert (cfg.data.batch_size, cfg.data.presize.size, cfg.augment.size, cfg.augment.min_scale) == (64, 460, 224, 0.75)
-    assert (cfg.data.split.method, cfg.data.split.valid_pct, cfg.data.split.seed) == ("auto", 0.2, 42)
+    assert (cfg.data.split.method, cfg.data.split.valid_pct, cfg.data.split.seed) == ("random", 0.2, 42)
     assert (cfg.data.presize.method, cfg.data.presize.interpolation) == ("crop", "bilinear")
     assert cfg.model.frozen_bn == "train"
     assert (cfg.trainer.precision == "16-mixed") == (path.stem == "book_resnet50")

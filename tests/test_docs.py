@@ -29,12 +29,7 @@ TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 SPAN = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
 OVERRIDE = re.compile(r"[+~]?[a-z]\w*([./]\w+)*=\S*")
-NOT_OURS = {
-    "item_tfms=Resize(460)",
-    "batch_tfms=aug_transforms(size=224, min_scale=0.75)",
-    "allow_pickle=False",
-    "group_by=duplicates",  # short for data.split.group_by=duplicates, which the page says
-}
+NOT_OURS = {"item_tfms=Resize(460)", "batch_tfms=aug_transforms(size=224, min_scale=0.75)", "allow_pickle=False"}
 """Spans of code that look like overrides and belong to another program."""
 NEEDS = {"recipe.phases": "recipe=one_cycle", "lr_finder.": "lr_finder=apply"}
 """Groups without which a key does not exist, by the start of the key."""
@@ -92,9 +87,8 @@ def composes(words: list[str], *, complete: bool) -> None:
     given = [text for text in typed if not re.search(r"=$|=[A-Z]+$", text)]  # `hydra.run.dir=` names a key alone
     cfg = composed(tuple(given), flags.multirun)
     if complete:
-        taken_up = any(text.startswith("ckpt_path=last") for text in flags.overrides)
-        stands_for_one = "ckpt_path=FOLDER" in words
-        cfg.ckpt_path = "a run" if taken_up or stands_for_one else cfg.ckpt_path
+        taken_up = any(text.startswith(("ckpt_path=last", "ckpt_path=FOLDER")) for text in flags.overrides)
+        cfg.ckpt_path = "a run" if taken_up else cfg.ckpt_path
         cli.check(cfg)
 
 
