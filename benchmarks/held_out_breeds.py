@@ -17,25 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.features import add_arguments, pooled_features
 from benchmarks.unknown import Scores, detector_report, unknown_figure
 from pets.data.labels import RegexLabeller, Vocab
 from pets.data.presize import Presize
 from pets.data.sources.folder import list_images
-from pets.evaluation.predictions import Predictions, evaluation_images
+from pets.evaluation.predictions import Predictions
 from pets.evaluation.threshold import threshold_for_precision
 from pets.model.losses import CrossEntropy, Loss, OneVsRest
-from pets.model.network import Network
-
-CHUNK = 32
 
 
 def main() -> None:
     """Run every seed, print a line each, and write results.json and unknown.png (of the first seed)."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.held_out_breeds", description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=Path, required=True, help="folder of *.jpg named <breed>_<number>.jpg")
-    parser.add_argument("--weights", required=True, help="weights of the backbone: a file, or a name of torchvision's")
-    parser.add_argument("--arch", default="tf_efficientnet_lite0", help="architecture of the backbone")
-    parser.add_argument("--source", default="timm", choices=["timm", "torchvision"], help="its library")
+    add_arguments(parser)
     parser.add_argument("--held-out", type=int, default=7, help="breeds that training never sees")
     parser.add_argument("--seeds", type=int, default=10, help="times the breeds and photographs are drawn")
     parser.add_argument("--precision", type=float, default=0.95, help="what the threshold is chosen for")
@@ -44,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     files = list_images(options.images).files
     labels = RegexLabeller(r"(.+)_\d+\.jpg$")(files)
-    features = extract(options, list(files), sorted(set(labels)))
+    features = pooled_features(options, files, Presize(460, interpolation="bilinear"), 224)
     options.out.mkdir(parents=True, exist_ok=True)
     results = []
     for seed in range(options.seeds):
@@ -55,17 +50,6 @@ def main() -> None:
             unknown_figure(scores).savefig(options.out / "unknown.png")
     print(summary(results))
     (options.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-
-
-@torch.no_grad()
-def extract(options: argparse.Namespace, files: list[str], breeds: list[str]) -> Tensor:
-    """Return the pooled features (n, F) of the frozen backbone under the evaluation transform."""
-    network = Network(
-        options.arch, classes=breeds, weights=options.weights, library=options.library, head={"kind": "linear"}
-    ).eval()
-    chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
-    views = (evaluation_images(options.images, chunk, Presize(460, interpolation="bilinear"), 224) for chunk in chunks)
-    return torch.cat([network.feature_map(images).mean(dim=(2, 3)) for images in views])
 
 
 def one_seed(

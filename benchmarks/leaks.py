@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.features import add_arguments, pooled_features
 from pets.data.duplicates import Pair, clusters, near_duplicates, perceptual_hash
 from pets.data.groups import held_out
 from pets.data.images import open_image
@@ -23,21 +24,14 @@ from pets.data.labels import ParentLabeller, Vocab
 from pets.data.presize import Presize
 from pets.data.sources.folder import ImageFolder, list_images
 from pets.data.splits import Split, SplitRule
-from pets.evaluation.predictions import evaluation_images
 from pets.model.closed_form import discriminant
-from pets.model.network import Network
 from pets.settings.run import Check
-
-CHUNK = 32
 
 
 def main() -> None:
     """Run every seed, print a line each, and write results.json."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.leaks", description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=Path, required=True, help="folder of one folder a class")
-    parser.add_argument("--weights", required=True, help="weights of the backbone: a file, or a name of torchvision's")
-    parser.add_argument("--arch", default="tf_efficientnet_lite0", help="architecture of the backbone")
-    parser.add_argument("--library", default="timm", choices=["timm", "torchvision"], help="its library")
+    add_arguments(parser)
     parser.add_argument("--size", type=int, default=128, help="side of the images, in pixels")
     parser.add_argument("--seeds", type=int, default=5, help="splits of each kind")
     parser.add_argument("--out", type=Path, default=Path("outputs/leaks"), help="folder of the results")
@@ -46,7 +40,7 @@ def main() -> None:
     files = list(list_images(options.images).files)
     labels = ParentLabeller()(files)
     vocab = Vocab.from_labels(labels)
-    features, hashes = looked_at(options, files, vocab.classes)
+    features, hashes = looked_at(options, files)
     pairs = near_duplicates(hashes, Check().max_distance)
     print(f"{len(files):,} images of {len(vocab)} classes, {len(pairs)} near-duplicate pairs")
     results = []
@@ -58,23 +52,14 @@ def main() -> None:
     (options.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
-@torch.no_grad()
-def looked_at(
-    options: argparse.Namespace, files: list[str], classes: tuple[str, ...]
-) -> tuple[torch.Tensor, np.ndarray]:
+def looked_at(options: argparse.Namespace, files: list[str]) -> tuple[torch.Tensor, np.ndarray]:
     """Return pooled features (n, F) and perceptual hashes uint64 (n,); kept in the folder of the results."""
     kept = options.out / f"{options.arch}_{options.size}.npz"
     if kept.is_file():
         with np.load(kept) as saved:
             if saved["files"].tolist() == files:
                 return torch.from_numpy(saved["features"]), saved["hashes"]
-    network = Network(
-        options.arch, classes=classes, weights=options.weights, library=options.library, head={"kind": "linear"}
-    ).eval()
-    presize = Presize(options.size * 9 // 8)
-    chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
-    views = (evaluation_images(options.images, chunk, presize, options.size) for chunk in chunks)
-    features = torch.cat([network.feature_map(images).mean(dim=(2, 3)) for images in views])
+    features = pooled_features(options, files, Presize(options.size * 9 // 8), options.size)
     phash = perceptual_hash()
     hashes = np.array([phash(open_image(options.images / file)) for file in files], dtype=np.uint64)
     np.savez(kept, files=np.array(files), features=features.numpy(), hashes=hashes)

@@ -73,6 +73,11 @@ def test_a_run_ended_by_sigterm_says_how_it_goes_on_and_does(tiny_pets: Path, tm
     assert len((folder / "history.csv").read_text().splitlines()) == 11
     assert len(list((tmp_path / "outputs").glob("*/*"))) == 1
 
+    finished = train(tmp_path, "ckpt_path=last")
+    said, _ = finished.communicate(timeout=120)
+    assert finished.returncode == 0, said
+    assert len((folder / "history.csv").read_text().splitlines()) == 11
+
 
 def test_a_signal_to_all_processes_of_a_run_leaves_the_loaders_workers_alive_until_the_step_is_saved(
     tiny_pets: Path, tmp_path: Path
