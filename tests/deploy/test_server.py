@@ -291,6 +291,11 @@ def test_a_host_that_is_nowhere_is_said(predictor: Predictor, tmp_path: Path) ->
         PredictionServer(predictor, Corrections(tmp_path / "t.csv"), "192.0.2.1", 0)
 
 
+def listen_to_ctrl_c() -> None:
+    """Undo what the tests may have inherited: shells start what runs in the background with Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_task_with_one_line(run_dir: Path, tmp_path: Path, number: signal.Signals) -> None:
     words = [
@@ -301,7 +306,9 @@ def test_a_signal_ends_the_task_with_one_line(run_dir: Path, tmp_path: Path, num
         f"hydra.run.dir={tmp_path / 'run'}",
     ]
     command = [sys.executable, "-m", "pets", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, preexec_fn=listen_to_ctrl_c
+    ) as process:
         assert process.stdout is not None
         said = []
         for line in process.stdout:
