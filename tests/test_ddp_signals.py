@@ -101,7 +101,8 @@ def test_sigterm_while_a_checkpoint_is_written_ends_both_and_the_resumed_run_end
     again = start(tmp_path / "run", "recipe.epochs=2", f"ckpt_path={tmp_path / 'run'}", act="watch")
     said = end(again, 4 * SECONDS)
     assert again.returncode == 0, said
-    end(whole, 4 * SECONDS)
+    said = end(whole, 4 * SECONDS)
+    assert whole.returncode == 0, said
     ours, theirs = (last(tmp_path / name)["state_dict"] for name in ("run", "whole"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
