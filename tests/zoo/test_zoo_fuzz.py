@@ -40,6 +40,6 @@ def test_damaged_files_are_read_or_refused(file: str, results: dict[str, dict[st
     result = results[file]
     wrong = {says: count for says, count in result.items() if says.startswith("wrong")}
     assert not wrong
-    assert result["refused"] + result["read"] == result["inputs"] == INPUTS
+    assert result["refused"] + result.get("read", 0) == result["inputs"] == INPUTS
     assert result["refused"] > INPUTS // 4, "too little damage"
     assert result["peak_bytes"] < MOST_BYTES
