@@ -27,12 +27,13 @@ SWEEP = (
 SECONDS = 600
 
 
+@pytest.mark.timeout(2 * SECONDS)
 def test_a_sweep_of_twenty_jobs_three_of_them_interrupted_ends_in_one_leaderboard(
     tiny_pets: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     if "PETS_CLUSTERS" not in os.environ:
-        pytest.skip("starts a SLURM cluster, minutes on a quiet machine: set PETS_CLUSTERS=1")
+        pytest.skip("starts a SLURM cluster, minutes with nothing beside it: set PETS_CLUSTERS=1")
     if why := slurm_cluster.missing():
         pytest.skip(why)
     with slurm_cluster.cluster(tmp_path / "cluster", cpus=3) as environment:
