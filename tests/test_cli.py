@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_the_traceback_is_one_variable_away(tmp_path: Path) -> None:
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tiny_config: Callable[..., DictConfig]) -> None:
-    hydra = {"mode": None, "overrides": {"task": []}, "runtime": {"cwd": str(Path.cwd())}}
+    hydra: dict[str, Any] = {"mode": None, "overrides": {"task": []}, "runtime": {"cwd": str(Path.cwd())}}
     monkeypatch.setattr(HydraConfig.instance(), "cfg", OmegaConf.create({"hydra": hydra}))
     monkeypatch.setattr("pets.tasks.inspect.run", lambda cfg: np.zeros(2) + np.zeros(3))
     with pytest.raises(ValueError, match="operands could not be broadcast"):

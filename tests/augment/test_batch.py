@@ -1,6 +1,7 @@
 """The batch transform: settings, what decides the pixels, and agreement of training, evaluation and Pillow."""
 
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from pets.augment.batch import BatchTransform, evaluate_images
 from pets.data.batch import N_UNIFORMS, Batch
 
 CONF = Path(__file__).parents[2] / "conf"
-NEUTRAL = {"min_scale": 1.0, "p_flip": 0.0, "p_affine": 0.0, "p_lighting": 0.0}
+NEUTRAL: dict[str, Any] = {"min_scale": 1.0, "p_flip": 0.0, "p_affine": 0.0, "p_lighting": 0.0}
 
 
 def scene(side: int) -> torch.Tensor:
@@ -71,7 +72,7 @@ def take(batch: Batch, chosen: torch.Tensor) -> Batch:
         ("mix_alpha", 0.0),
     ],
 )
-def test_a_bad_setting_is_named_with_its_value_and_what_is_allowed(key: str, value: object) -> None:
+def test_a_bad_setting_is_named_with_its_value_and_what_is_allowed(key: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"^augment\.{key}={value!r} is not allowed: ") as caught:
         BatchTransform(**{key: value})
     assert "\n" not in str(caught.value)
@@ -245,7 +246,7 @@ def test_images_transformed_twice_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
-def test_mix_gives_soft_targets_in_training_only(kind: str) -> None:
+def test_mix_gives_soft_targets_in_training_only(kind: Literal["mixup", "cutmix"]) -> None:
     batch, transform = make_batch(noise(6, 48)), BatchTransform(size=32, mix=kind)
     out = transform.train(batch, n_classes=3)
     assert (out.targets.shape, out.targets.dtype) == ((6, 3), torch.float32)

@@ -36,7 +36,8 @@ def test_auroc_agrees_with_torchmetrics(known: np.ndarray, unknown: np.ndarray) 
 def test_auroc_interval_covers_the_truth_as_often_as_it_says() -> None:
     # For N(1, 1) against N(0, 1) the area is Phi(1 / sqrt(2)).
     rng = np.random.default_rng(0)
-    areas = [auroc(rng.normal(1, 1, 80), rng.normal(0, 1, 40)) for _ in range(400)]
+    scores = ((rng.normal(1, 1, 80), rng.normal(0, 1, 40)) for _ in range(400))
+    areas = [auroc(known.astype(np.float32), unknown.astype(np.float32)) for known, unknown in scores]
     covered = np.mean([area.low <= 0.7602499 <= area.high for area in areas])
     assert 0.92 <= covered <= 0.98
 
@@ -57,7 +58,7 @@ def test_detector_report_is_plain() -> None:
 
 def test_unknown_figure_has_a_panel_a_detector() -> None:
     rng = np.random.default_rng(0)
-    scores = rng.random(20).astype(np.float32), rng.random(9).astype(np.float32) / 2
+    scores = rng.random(20).astype(np.float32), (rng.random(9) / 2).astype(np.float32)
     figure = unknown_figure({"one-vs-rest": scores, "softmax": scores})
     figure.draw_without_rendering()
     assert [axes.get_title(loc="left").split("\n")[0] for axes in figure.axes] == ["one-vs-rest", "softmax"]

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -38,8 +38,8 @@ class TinyNet(LightningModule):
             for parameter in parameters:
                 parameter.requires_grad_(name.startswith(group))
 
-    def unfreeze(self) -> None:
-        self.requires_grad_(True)
+    def unfreeze(self) -> Self:
+        return self.requires_grad_(True)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits = self.head(self.late(self.early(batch.images)))

@@ -38,7 +38,7 @@ class Numbers(Logger):
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None: ...
 
-    def log_hyperparams(self, params: dict[str, Any]) -> None:
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         self.params |= params
 
 

@@ -34,10 +34,19 @@ def test_a_checkpoint_is_replaced_and_nothing_else_is_left(path: Path) -> None:
 
 
 def test_the_new_one_is_whole_on_the_disk_before_it_takes_the_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = []
-    sync, replace = os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append("sync") or sync(descriptor))
-    monkeypatch.setattr(Path, "replace", lambda part, target: done.append("replace") or replace(part, target))
+    done: list[str] = []
+    plain_sync, plain_replace = os.fsync, Path.replace
+
+    def sync(descriptor: int) -> None:
+        done.append("sync")
+        plain_sync(descriptor)
+
+    def replace(part: Path, target: Path) -> Path:
+        done.append("replace")
+        return plain_replace(part, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", replace)
     AtomicCheckpointIO(path.parent).save_checkpoint(NEW, path)
     assert done == ["sync", "replace", "sync"]
 

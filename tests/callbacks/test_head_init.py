@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning import Trainer
 from omegaconf import DictConfig
+from torch import nn
 
 from pets import build
 from pets.callbacks.head_init import HeadInit, training_features
@@ -42,12 +43,18 @@ def expected_head(cfg: DictConfig) -> tuple[torch.Tensor, torch.Tensor]:
     return discriminant_head(normalised, batch.targets, len(model.classes), model.head_options["shrinkage"])
 
 
+def last_layer(model: Classifier) -> nn.Linear:
+    layer = model.head[-1]
+    assert isinstance(layer, nn.Linear)
+    return layer
+
+
 def test_the_fit_starts_from_the_discriminant_of_the_training_part(tiny_config: Callable[..., DictConfig]) -> None:
     cfg = tiny_config(*LDA)
     _, model = start(cfg)
     weight, bias = expected_head(cfg)
-    torch.testing.assert_close(model.head[-1].weight.detach(), weight.float(), rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(model.head[-1].bias.detach(), bias.float(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(last_layer(model).weight.detach(), weight.float(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(last_layer(model).bias.detach(), bias.float(), rtol=1e-3, atol=1e-4)
     assert model.training
 
 
@@ -64,18 +71,18 @@ def test_the_body_and_its_norms_stay_as_they_are(tiny_config: Callable[..., Dict
 def test_a_random_head_stays_random(tiny_config: Callable[..., DictConfig]) -> None:
     cfg = tiny_config("model.head.kind=linear")
     _, model = start(cfg)
-    assert torch.equal(model.head[-1].weight, build.classifier(cfg, model.classes).head[-1].weight)
+    assert torch.equal(last_layer(model).weight, last_layer(build.classifier(cfg, model.classes)).weight)
 
 
 def test_a_resumed_run_keeps_its_head(tiny_config: Callable[..., DictConfig], tmp_path: Path) -> None:
     cfg = tiny_config(*LDA)
     trainer, model = start(cfg)
     with torch.no_grad():
-        model.head[-1].weight.fill_(0.5)
+        last_layer(model).weight.fill_(0.5)
     trainer.save_checkpoint(tmp_path / "x.ckpt")
     resumed = build.classifier(cfg, model.classes)
     trainer.fit(resumed, build.data_module(cfg), ckpt_path=tmp_path / "x.ckpt", weights_only=True)
-    assert torch.equal(resumed.head[-1].weight, model.head[-1].weight)
+    assert torch.equal(last_layer(resumed).weight, last_layer(model).weight)
 
 
 def test_it_says_that_it_needs_the_data_module(tiny_config: Callable[..., DictConfig]) -> None:

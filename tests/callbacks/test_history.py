@@ -39,7 +39,7 @@ def train(history: History, folder: Path, epochs: int, ckpt_path: Path | None = 
         max_epochs=epochs, callbacks=[history], logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, accelerator="cpu", default_root_dir=folder, num_sanity_val_steps=0,
     )  # fmt: skip
-    loader = DataLoader(torch.ones(4, 1))
+    loader: DataLoader[Tensor] = DataLoader(torch.ones(4, 1))  # type: ignore[arg-type]
     trainer.fit(Line(), loader, loader, ckpt_path=ckpt_path, weights_only=True)
     return trainer
 

@@ -149,7 +149,7 @@ def in_two_processes(folder: Path) -> None:
 
     losses: list[float] = []
 
-    class Net(tiny["TinyNet"]):  # type: ignore[misc,name-defined]
+    class Net(tiny["TinyNet"]):  # type: ignore[misc,name-defined,valid-type]
         def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
             loss = super().training_step(batch, batch_idx)
             losses.append(float(loss))

@@ -154,7 +154,7 @@ def test_the_range_test_puts_the_size_back(make_net: Any, make_data: Any, make_t
 
 
 def test_the_picture_of_the_first_batch_shows_what_is_trained_on(fit: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    shown: list[int] = []
+    shown: list[int | None] = []
 
     def picture(data: ImageDataModule, n: int) -> Any:
         shown.append(data.train_size)

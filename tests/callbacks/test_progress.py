@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from lightning import Callback, LightningModule, Trainer
@@ -17,7 +17,7 @@ from pets.console import open_bar
     ("bar", "terminal", "shown"),
     [("auto", True, True), ("auto", False, False), ("on", False, True), ("off", True, False)],
 )
-def test_bar(bar: str, terminal: bool, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bar(bar: Literal["auto", "on", "off"], terminal: bool, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     monkeypatch.setenv("TERM", "xterm")
     assert Progress(bar).is_enabled is shown
@@ -25,7 +25,7 @@ def test_bar(bar: str, terminal: bool, shown: bool, monkeypatch: pytest.MonkeyPa
 
 def test_a_wrong_word_is_named() -> None:
     with pytest.raises(ValueError, match=r"callbacks\.progress\.bar='loud' is not allowed: auto, on, off"):
-        Progress("loud")
+        Progress("loud")  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -31,9 +31,9 @@ from pets.data.labels import RegexLabeller, Vocab
 from pets.data.presize import Presize
 from pets.data.sources.folder import ImageFolder, list_images
 from pets.data.splits import SplitRule
-from pets.settings.data import METHODS
+from pets.settings.data import METHODS, Cache
 
-KINDS = ("ram", "disk")
+KINDS: tuple[Cache, ...] = ("ram", "disk")
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,13 @@ def items_of(root: Path) -> ImageTable:
     return ImageTable(root, files, np.zeros(len(files), np.int64), Vocab(["pug"]))
 
 
-def datamodule(root: Path, cache: str, presize: Presize, num_workers: int = 0) -> ImageDataModule:
+def kept_images(items: ImageTable, presize: Presize, kind: Cache = "disk") -> ResizedImages:
+    kept = build_cache(kind, items, presize)
+    assert kept is not None
+    return kept
+
+
+def datamodule(root: Path, cache: Cache, presize: Presize, num_workers: int = 0) -> ImageDataModule:
     return ImageDataModule(
         ImageFolder(root), RegexLabeller(r"^(.+)_\d+\."), SplitRule(valid_pct=0.3), BatchTransform(size=24),
         presize=presize, batch_size=4, num_workers=num_workers, seed=0, cache=cache,
@@ -110,7 +116,7 @@ def test_batches_are_those_without_a_cache_bit_for_bit(presize: Presize, root: P
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_decoded_after_the_first_loader_is_made(
-    kind: str, root: Path, monkeypatch: pytest.MonkeyPatch
+    kind: Cache, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = datamodule(root, kind, Presize(48))
     data.setup()
@@ -136,11 +142,11 @@ def test_a_second_run_reads_what_the_first_has_written(
     root: Path, told: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = items_of(root)
-    first = build_cache("disk", items, Presize(48))
+    first = kept_images(items, Presize(48))
     assert [line.partition(", built in")[0] for line in told()] == ["cache: 27 images, 0 MB"]
     written = the_file(root).stat().st_mtime_ns
     monkeypatch.setattr(module, "resized_image", None)
-    second = build_cache("disk", items, Presize(48))
+    second = kept_images(items, Presize(48))
     assert told() == ["cache: 27 images, 0 MB, reused"]
     assert torch.equal(first.pixels, second.pixels)
     assert the_file(root).stat().st_mtime_ns == written
@@ -161,7 +167,7 @@ def test_it_is_invisible_to_a_listing(root: Path) -> None:
 def test_other_settings_have_a_file_of_their_own(presize: Presize, root: Path) -> None:
     items = items_of(root)
     build_cache("disk", items, Presize(48))
-    kept = build_cache("disk", items, presize)
+    kept = kept_images(items, presize)
     for index in range(len(items)):
         assert torch.equal(kept[index], presize.resize(open_image(items.path(index))))
     assert len(list(user_folder().glob("*.bin"))) == 2
@@ -184,7 +190,7 @@ def test_other_files_have_a_file_of_their_own(change: str, root: Path, monkeypat
     else:
         monkeypatch.setattr(module.PIL, "__version__", "0")
     items = items_of(root)
-    kept = build_cache("disk", items, Presize(48))
+    kept = kept_images(items, Presize(48))
     for index in range(len(items)):
         assert torch.equal(kept[index], Presize(48).resize(open_image(items.path(index))))
     assert len(list(user_folder().glob("*.bin"))) == 2
@@ -225,7 +231,7 @@ def test_a_damaged_file_is_built_anew(
     path.unlink()  # and not written to: it may be mapped
     path.write_bytes(damage(data))
     told()
-    kept = build_cache("disk", items, Presize(48))
+    kept = kept_images(items, Presize(48))
     warning, news = told()
     assert warning == f"cache: {path} is damaged and built anew"
     assert "built in" in news
@@ -247,7 +253,7 @@ def test_what_a_killed_run_left_half_written_is_ignored(root: Path) -> None:
     assert done.returncode == 7
     assert {".part"} <= {path.suffix for path in user_folder().iterdir()} <= {".part", ".lock", ".json"}
     items = items_of(root)
-    kept = build_cache("disk", items, Presize(48))
+    kept = kept_images(items, Presize(48))
     assert torch.equal(kept[0], Presize(48).resize(open_image(items.path(0))))
     assert not list(user_folder().glob("*.part"))
 
@@ -267,6 +273,7 @@ def test_two_runs_at_once_build_it_once(root: Path) -> None:
         for _ in range(2)
     ]
     for run in runs:
+        assert run.stdin is not None
         run.stdin.write("go\n")
         run.stdin.flush()
     said = sorted(run.communicate(timeout=60)[0].split(", ")[2].split(" in ")[0].strip() for run in runs)
@@ -293,7 +300,7 @@ def test_an_image_that_cannot_be_decoded_is_named_as_without_a_cache(kind: str, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_images_that_are_left_out_are_not_asked_for(kind: str, root: Path) -> None:
+def test_images_that_are_left_out_are_not_asked_for(kind: Cache, root: Path) -> None:
     (root / "pug_1.jpg").write_bytes(b"broken")
     data = datamodule(root, kind, Presize(48))
     data.on_error = "skip"
@@ -322,7 +329,7 @@ def test_a_folder_that_cannot_be_used_is_named_with_the_way_out(
 def test_other_processes_share_the_memory(root: Path) -> None:
     many = items_of(root)
     for kind in KINDS:
-        kept = build_cache(kind, many, Presize(48))
+        kept = kept_images(many, Presize(48), kind)
         part = ImageDataset(many, np.arange(len(many)), Presize(48), cache=kept)
         assert kept.pixels.numel() > 100_000
         assert len(ForkingPickler.dumps(part)) < 20_000
@@ -332,7 +339,7 @@ def test_other_processes_share_the_memory(root: Path) -> None:
 
 
 def test_the_file_is_never_written_to_through_the_map(root: Path) -> None:
-    kept = build_cache("disk", items_of(root), Presize(48))
+    kept = kept_images(items_of(root), Presize(48))
     data = the_file(root).read_bytes()
     kept.pixels.zero_()
     assert the_file(root).read_bytes() == data
@@ -340,17 +347,29 @@ def test_the_file_is_never_written_to_through_the_map(root: Path) -> None:
 
 def test_a_run_takes_it_from_the_configuration(root: Path) -> None:
     with pytest.raises(ValueError, match=r"data\.cache='tape' is not allowed: none, ram, disk"):
-        datamodule(root, "tape", Presize(48))
+        datamodule(root, "tape", Presize(48))  # type: ignore[arg-type]
     assert json.loads(json.dumps(datamodule(root, "disk", Presize(48)).state_dict())) == (
         datamodule(root, "none", Presize(48)).state_dict()
     )
 
 
+def names_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Returns a list that grows by the name of every photograph that is read."""
+    names: list[str] = []
+    plain = contents.read_bytes
+
+    def read_bytes(path: Path) -> tuple[str, bytes]:
+        names.append(path.name)
+        return plain(path)
+
+    monkeypatch.setattr(contents, "read_bytes", read_bytes)
+    return names
+
+
 def test_photographs_that_nothing_touched_are_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "SETTLED_NS", -(10**12))  # the copies are only just written
-    items, read, plain = items_of(root), [], contents.read_bytes
-    monkeypatch.setattr(contents, "read_bytes", lambda path: read.append(path.name) or plain(path))
-    first = build_cache("disk", items, Presize(48))
+    items, read = items_of(root), names_read(monkeypatch)
+    first = kept_images(items, Presize(48))
     assert sorted(read) == sorted(items.files)
     read.clear()
     build_cache("disk", items, Presize(48))
@@ -360,14 +379,13 @@ def test_photographs_that_nothing_touched_are_not_read_again(root: Path, monkeyp
     status = (root / "pug_1.jpg").stat()
     (root / "pug_1.jpg").write_bytes((root / "pug_2.jpg").read_bytes())
     os.utime(root / "pug_1.jpg", ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert not torch.equal(build_cache("disk", items, Presize(48)).pixels, first.pixels)
+    assert not torch.equal(kept_images(items, Presize(48)).pixels, first.pixels)
     assert read == ["pug_1.jpg"]
 
 
 def test_a_photograph_that_was_only_just_changed_is_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    items, read, plain = items_of(root), [], contents.read_bytes
+    items, read = items_of(root), names_read(monkeypatch)
     monkeypatch.setattr(contents, "SETTLED_NS", 10**12)
-    monkeypatch.setattr(contents, "read_bytes", lambda path: read.append(path.name) or plain(path))
     for _ in range(2):
         build_cache("disk", items, Presize(48))
         assert sorted(read) == sorted(items.files)
@@ -377,10 +395,10 @@ def test_a_photograph_that_was_only_just_changed_is_read_again(root: Path, monke
 @pytest.mark.parametrize("damage", [b"", b"[]", b'{"pug_1.jpg": 1}', b'{"pug_1.jpg": [[1], 5]}', b"\xff"])
 def test_damaged_notes_are_not_believed(damage: bytes, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "SETTLED_NS", -(10**12))
-    expected = build_cache("disk", items_of(root), Presize(48)).pixels
+    expected = kept_images(items_of(root), Presize(48)).pixels
     (notes,) = user_folder().glob("*.json")
     notes.write_bytes(damage)
-    assert torch.equal(build_cache("disk", items_of(root), Presize(48)).pixels, expected)
+    assert torch.equal(kept_images(items_of(root), Presize(48)).pixels, expected)
 
 
 def test_nothing_is_written_below_the_data_root_or_through_its_links(root: Path, tmp_path: Path) -> None:
@@ -411,7 +429,7 @@ def test_a_cache_that_another_user_may_have_written_is_not_believed(
 
 
 def test_a_mapped_file_is_replaced_and_never_written_to(root: Path) -> None:
-    kept = build_cache("disk", items_of(root), Presize(48))
+    kept = kept_images(items_of(root), Presize(48))
     pixels, inode = kept.pixels.clone(), the_file(root).stat().st_ino
     damaged = the_file(root).with_suffix(".damaged")
     damaged.write_bytes(b"damaged")

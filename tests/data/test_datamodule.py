@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from pets.data.sources.folder import ImageFolder
 from pets.data.splits import SplitRule
 
 
-def datamodule(root: Path, **options: object) -> ImageDataModule:
+def datamodule(root: Path, **options: Any) -> ImageDataModule:
     defaults = {"batch_size": 4, "num_workers": 0, "seed": 0, "presize": Presize(16)}
     return ImageDataModule(
         ImageFolder(root),
@@ -115,7 +116,7 @@ def test_a_loader_for_augmented_looks_at_any_part(tiny_pets: Path) -> None:
 )
 def test_a_part_that_is_not_there(tiny_pets: Path, part: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        datamodule(tiny_pets).loader(part)
+        datamodule(tiny_pets).loader(part)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_a_part_that_is_not_there(tiny_pets: Path, part: str, message: str) -> N
         ({"on_error": "ignore"}, r"^data\.on_error='ignore' is not allowed: raise, skip$"),
     ],
 )
-def test_wrong_options(options: dict[str, object], message: str, tiny_pets: Path) -> None:
+def test_wrong_options(options: dict[str, Any], message: str, tiny_pets: Path) -> None:
     with pytest.raises(ValueError, match=message):
         datamodule(tiny_pets, **options)
 
@@ -166,7 +167,7 @@ def test_a_run_is_not_resumed_on_other_data(tiny_pets: Path) -> None:
         data.load_state_dict(data.state_dict() | {"classes": ["a", "b"]})
 
 
-def fake_trainer(rank: int, world_size: int, use_distributed_sampler: bool = False) -> SimpleNamespace:
+def fake_trainer(rank: int, world_size: int, use_distributed_sampler: bool = False) -> Any:
     return SimpleNamespace(
         global_rank=rank,
         world_size=world_size,

@@ -1,6 +1,8 @@
 """The data module under a Trainer: each stage gets its transform once, each epoch its own order and draws."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,13 +33,14 @@ def datamodule(root: Path, num_workers: int = 0, test_pct: float = 0.0) -> Image
     )
 
 
+@dataclass
 class Recorder:
     """Notes which transform is used; both refuse a batch that is not uint8 any more."""
 
-    size = 8
+    size: int = 8
+    calls: list[str] = field(default_factory=list)
 
-    def __init__(self) -> None:
-        self.calls: list[str] = []
+    def __post_init__(self) -> None:
         self.transform = BatchTransform(size=self.size)
 
     def train(self, batch: Batch, n_classes: int | None = None) -> Batch:
@@ -79,7 +82,7 @@ class Probe(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def trainer(folder: Path, **options: object) -> Trainer:
+def trainer(folder: Path, **options: Any) -> Trainer:
     quiet = {
         "logger": False,
         "enable_checkpointing": False,

@@ -3,6 +3,7 @@
 import gc
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def items(tiny_pets: Path) -> ImageTable:
     return ImageTable(tiny_pets, np.array(files), vocab.encode(labels), vocab)
 
 
-def dataset(items: ImageTable, **options: object) -> ImageDataset:
+def dataset(items: ImageTable, **options: Any) -> ImageDataset:
     return ImageDataset(items, np.array([1, 3, 5, 20, 22]), Presize(16), **options)
 
 
@@ -48,7 +49,7 @@ def test_the_random_numbers_of_an_image_do_not_depend_on_the_part(items: ImageTa
 @pytest.mark.parametrize(
     "change", [{"seed": 1}, {"stream": Stream.TTA}, {"request": Request(1, 0)}, {"request": Request(0, 1)}], ids=str
 )
-def test_random_numbers_differ_by_seed_stream_epoch_and_item(items: ImageTable, change: dict[str, object]) -> None:
+def test_random_numbers_differ_by_seed_stream_epoch_and_item(items: ImageTable, change: dict[str, Any]) -> None:
     request = change.pop("request", Request(0, 0))
     before = dataset(items, seed=0, training=True)[Request(0, 0)]
     after = dataset(items, **{"seed": 0, "training": True, **change})[request]

@@ -36,7 +36,7 @@ def equal(a: Split, b: Split) -> bool:
 @pytest.mark.parametrize("method", ["auto", "random", "stratified", "kfold"])
 @pytest.mark.parametrize("test_pct", [0.0, 0.2])
 def test_no_group_is_in_two_parts(method: str, test_pct: float) -> None:
-    options = {"method": method, "group_by": DOG, "test_pct": test_pct}
+    options: dict[str, Any] = {"method": method, "group_by": DOG, "test_pct": test_pct}
     parts = split(**options)
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(120))
     dogs = [set(DOGS[part].tolist()) for part in parts]

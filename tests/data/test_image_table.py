@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from pets.data.sources.folder import ImageFolder
 from pets.data.splits import SplitRule, read_manifest, write_manifest
 
 
-def contents(root: Path, rule: SplitRule | None = None, **options: object) -> ImageTable:
+def contents(root: Path, rule: SplitRule | None = None, /, **options: Any) -> ImageTable:
     return build_image_table(ImageFolder(root), RegexLabeller(), rule or SplitRule(), **options)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,19 +84,19 @@ def test_a_manifest_for_other_files(tmp_path: Path, caplog: pytest.LogCaptureFix
         rule(FILES[:99], TARGETS[:99], CLASSES, FOLDER)
 
 
-def move_a_file(content: dict) -> None:
+def move_a_file(content: dict[str, Any]) -> None:
     content["parts"]["train"].append(content["parts"]["valid"].pop())
 
 
-def other_version(content: dict) -> None:
+def other_version(content: dict[str, Any]) -> None:
     content["version"] = 2
 
 
-def without_hash(content: dict) -> None:
+def without_hash(content: dict[str, Any]) -> None:
     del content["hash"]
 
 
-def null_parts(content: dict) -> None:
+def null_parts(content: dict[str, Any]) -> None:
     content["parts"] = None
 
 
@@ -108,7 +109,7 @@ def null_parts(content: dict) -> None:
         (null_parts, "is not a split manifest"),
     ],
 )
-def test_a_changed_manifest_is_refused(tmp_path: Path, change: Callable[[dict], None], says: str) -> None:
+def test_a_changed_manifest_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], None], says: str) -> None:
     path, _ = recorded(tmp_path)
     content = json.loads(path.read_text())
     change(content)

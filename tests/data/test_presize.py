@@ -1,5 +1,7 @@
 """Presize: which pixels it keeps, how it places them, and how it resizes them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from pets.data.presize import Presize
-from pets.settings.data import INTERPOLATIONS, METHODS
+from pets.settings.data import INTERPOLATIONS, METHODS, Interpolation, PresizeMethod
 
 
 def ramp(height: int, width: int) -> Tensor:
@@ -28,7 +30,7 @@ def noise(height: int, width: int) -> Tensor:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shape", [(30, 50), (50, 30), (40, 40), (1, 90), (7, 3)])
 @pytest.mark.parametrize("u", [None, 0.0, 0.999])
-def test_every_method_fills_the_canvas(method: str, shape: tuple[int, int], u: float | None) -> None:
+def test_every_method_fills_the_canvas(method: PresizeMethod, shape: tuple[int, int], u: float | None) -> None:
     canvas, side = Presize(16, method)(ramp(*shape), u)
     assert canvas.shape == (3, 16, 16)
     assert canvas.dtype == torch.uint8
@@ -62,7 +64,7 @@ def test_crop_loses_no_pixel_of_the_short_side(short: int, extra: int, u: float)
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
-def test_resizing_is_antialiased_like_pillow(interpolation: str) -> None:
+def test_resizing_is_antialiased_like_pillow(interpolation: Interpolation) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
     kernel = Image.Resampling[interpolation.upper()]
     expected = np.asarray(Image.fromarray(pixels).resize((32, 32), kernel)).astype(int)
@@ -107,7 +109,7 @@ SHAPES = st.tuples(st.integers(1, 90), st.integers(1, 90))
 @settings(max_examples=200, deadline=None)
 @given(shape=SHAPES, size=st.integers(1, 60), method=st.sampled_from(METHODS))
 def test_shrinking_never_enlarges_and_keeps_enough_for_the_canvas(
-    shape: tuple[int, int], size: int, method: str
+    shape: tuple[int, int], size: int, method: PresizeMethod
 ) -> None:
     presize = Presize(size, method)
     shrunk = presize.resize(noise(*shape))
@@ -127,7 +129,7 @@ def test_shrinking_never_enlarges_and_keeps_enough_for_the_canvas(
 @settings(max_examples=100, deadline=None)
 @given(shape=SHAPES, method=st.sampled_from(METHODS), interpolation=st.sampled_from(INTERPOLATIONS))
 def test_the_order_of_the_bytes_in_memory_does_not_matter(
-    shape: tuple[int, int], method: str, interpolation: str
+    shape: tuple[int, int], method: PresizeMethod, interpolation: Interpolation
 ) -> None:
     presize, image = Presize(33, method, interpolation), noise(*shape)
     planes, turned = image.contiguous(), image.transpose(1, 2).contiguous().transpose(1, 2)
@@ -140,7 +142,7 @@ def test_the_order_of_the_bytes_in_memory_does_not_matter(
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
-def test_an_image_one_pixel_wide_is_read_right_whatever_its_strides(interpolation: str) -> None:
+def test_an_image_one_pixel_wide_is_read_right_whatever_its_strides(interpolation: Interpolation) -> None:
     image = noise(34, 1)
     turned = image.transpose(1, 2).contiguous().transpose(1, 2)
     assert turned.stride() == (34, 1, 34)
@@ -169,7 +171,7 @@ def test_native_is_crop_that_never_enlarges(shape: tuple[int, int], size: int, u
 
 
 @pytest.mark.parametrize("method", ["pad", "squish"])
-def test_methods_that_show_the_whole_image_resize_it_once(method: str) -> None:
+def test_methods_that_show_the_whole_image_resize_it_once(method: PresizeMethod) -> None:
     for shape in ((90, 140), (20, 25), (20, 140)):
         image = noise(*shape)
         height, width = (30, 30) if method == "squish" else (round(shape[0] * 30 / max(shape)), 30)
@@ -187,6 +189,6 @@ def test_methods_that_show_the_whole_image_resize_it_once(method: str) -> None:
         ({"size": 46.5}, r"^data\.presize\.size=46\.5 is not allowed: a whole number"),
     ],
 )
-def test_wrong_options(options: dict[str, object], message: str) -> None:
+def test_wrong_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Presize(**options)

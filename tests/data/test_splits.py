@@ -1,6 +1,7 @@
 """Splits: whose items, how many, and repeatable."""
 
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -63,9 +64,9 @@ def test_a_test_part_does_not_move_the_others() -> None:
 
 
 def test_the_global_generators_are_left_alone() -> None:
-    before = np.random.get_state()[1].copy(), torch.get_rng_state()
+    before = np.random.get_state(legacy=False)["state"]["key"].copy(), torch.get_rng_state()
     split(SplitRule(method="stratified"))
-    assert np.array_equal(before[0], np.random.get_state()[1])
+    assert np.array_equal(before[0], np.random.get_state(legacy=False)["state"]["key"])
     assert torch.equal(before[1], torch.get_rng_state())
 
 
@@ -77,7 +78,7 @@ def test_the_global_generators_are_left_alone() -> None:
     seed=st.integers(0, 99),
 )
 def test_random_parts_cover_everything_once(
-    targets: list[int], valid_pct: float, test_pct: float, method: str, seed: int
+    targets: list[int], valid_pct: float, test_pct: float, method: Literal["random", "stratified"], seed: int
 ) -> None:
     codes = np.array(targets + list(range(6)) * 3)
     n = len(codes)
@@ -173,7 +174,8 @@ def test_an_option_without_effect_warns(tmp_path: Path) -> None:
 
 
 def test_config_keys() -> None:
-    assert SplitRule(method="stratified", **{"from": "x.json"}) == SplitRule("stratified", manifest="x.json")
+    reserved: dict[str, Any] = {"from": "x.json"}
+    assert SplitRule(method="stratified", **reserved) == SplitRule("stratified", manifest="x.json")
     with pytest.raises(ValueError, match=r"^no key data\.split\.valid; did you mean data\.split\.valid_pct\?$"):
         SplitRule(valid=0.2)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match=r"^data\.split\.from=5 is not allowed: a text, or null$"):

@@ -4,6 +4,7 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -58,7 +59,8 @@ def test_values_that_are_in_no_state_dict_are_computed_anew(arch: str) -> None:
     torch.manual_seed(0)
     trained = Network(arch, classes=["a", "b"], weights=None, library="timm").eval()
     rebuilt = build(Metadata(trained.spec(), Presize(), 224), trained.state_dict(), "here")
-    side = trained.backbone.body.model.pretrained_cfg["input_size"][1]
+    model: Any = trained.backbone.body.model
+    side = model.pretrained_cfg["input_size"][1]
     images = torch.rand(1, 3, side, side)
     with torch.no_grad():
         assert torch.equal(rebuilt(images), trained(images))

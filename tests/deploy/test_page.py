@@ -12,7 +12,7 @@ from tests.deploy.conftest import save_checkpoint
 from tests.deploy.test_server import serving
 
 pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Dialog, Page, expect, sync_playwright
 
 from benchmarks import screenshots
 
@@ -52,13 +52,18 @@ def server(predictor: Predictor, tmp_path: Path) -> Iterator[PredictionServer]:
 def page(server: PredictionServer) -> Iterator[Page]:
     """The page; an error or a dialogue in it fails the test."""
     troubles: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        troubles.append("a dialogue")
+        dialog.dismiss()
+
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=screenshots.CHROMIUM, args=screenshots.FLAGS)
         page = browser.new_page()
         page.set_default_timeout(screenshots.WAIT)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-        page.on("dialog", lambda dialog: (troubles.append("a dialogue"), dialog.dismiss()))
+        page.on("dialog", dismiss)
         page.goto(server.url)
         yield page
         browser.close()

@@ -15,7 +15,7 @@ from pets import Predictor
 from pets.data.presize import Presize
 from pets.deploy import predict
 from pets.deploy.export import missing_for_onnx
-from pets.settings.data import INTERPOLATIONS, METHODS
+from pets.settings.data import INTERPOLATIONS, METHODS, Interpolation, PresizeMethod
 from tests.deploy.conftest import SIDE, export_folder, requires_onnx, save_checkpoint
 
 OURS = "pets safetensors lightning hydra omegaconf timm torchvision onnx"
@@ -78,7 +78,9 @@ def test_the_script_needs_numpy_pillow_and_onnxruntime_only(folder: Path, photos
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
-def test_the_square_is_that_of_the_item_transform_to_the_bit(method: str, interpolation: str) -> None:
+def test_the_square_is_that_of_the_item_transform_to_the_bit(
+    method: PresizeMethod, interpolation: Interpolation
+) -> None:
     rng = np.random.default_rng(0)
     for height, width in ((100, 203), (300, 81), (30, 40), (7, 90), (64, 64), (65, 66)):
         image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from pets.deploy.predictor import Prediction
 from pets.errors import UserError
 from pets.evaluation.predictions import infer
 from pets.model.losses import OneVsRest
-from pets.settings.data import METHODS
+from pets.settings.data import METHODS, PresizeMethod
 from tests.deploy.conftest import BREEDS, SIDE, SIZE, save_checkpoint
 
 
@@ -41,7 +42,7 @@ def probabilities(predictions: list[Prediction]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_predictions_are_those_of_an_evaluation(method: str, tiny_pets: Path, tmp_path: Path) -> None:
+def test_predictions_are_those_of_an_evaluation(method: PresizeMethod, tiny_pets: Path, tmp_path: Path) -> None:
     side = 48 if method == "native" else SIDE  # some photos are larger, some smaller
     trained = save_checkpoint(tmp_path / "last.ckpt", presize=Presize(side, method))
     data = ImageDataModule(
@@ -88,7 +89,7 @@ def test_an_image_that_cannot_be_read_is_named(predictor: Predictor, photos: lis
     with pytest.raises(FileNotFoundError, match="no such file"):
         predictor(tmp_path / "nowhere.jpg")
     with pytest.raises(TypeError, match="an image must be"):
-        predictor({"file": photos[0]})
+        predictor({"file": photos[0]})  # type: ignore[call-overload]
 
 
 def test_a_stream_puts_errors_in_their_places(predictor: Predictor, photos: list[Path], tmp_path: Path) -> None:
@@ -153,7 +154,9 @@ def test_below_the_threshold_it_is_none_of_the_classes(tmp_path: Path, photos: l
 
 def test_spoiled_weights_are_not_believed(exported: Path, photos: list[Path]) -> None:
     predictor = Predictor.load(exported)
-    predictor.network.head[-1].weight.data.fill_(float("nan"))
+    output = predictor.network.head[-1]
+    assert isinstance(output, torch.nn.Linear)
+    output.weight.data.fill_(float("nan"))
     with pytest.raises(ValueError, match="outputs are not finite"):
         predictor(photos[0])
 
@@ -161,7 +164,7 @@ def test_spoiled_weights_are_not_believed(exported: Path, photos: list[Path]) ->
 @pytest.mark.parametrize(
     "options", [{"top_k": 0}, {"batch_size": 0}, {"device": "abacus"}, {"device": "cuda:99"}], ids=str
 )
-def test_a_wrong_option_is_named(options: dict[str, object], exported: Path) -> None:
+def test_a_wrong_option_is_named(options: dict[str, Any], exported: Path) -> None:
     with pytest.raises(ValueError, match=rf"^predict\.{next(iter(options))}="):
         Predictor.load(exported, **options)
 

@@ -11,6 +11,7 @@ from pets.evaluation.predictions import Predictions
 from pets.model.losses import CrossEntropy
 
 MakePredictions = Callable[..., Predictions]
+FromCounts = Callable[[np.ndarray], Predictions]
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +30,7 @@ def make_predictions() -> MakePredictions:
 
 
 @pytest.fixture(scope="session")
-def make_from_counts(make_predictions: MakePredictions) -> Callable[[np.ndarray], Predictions]:
+def make_from_counts(make_predictions: MakePredictions) -> FromCounts:
     """Predictions whose confusion matrix is the one given."""
 
     def make(matrix: np.ndarray) -> Predictions:

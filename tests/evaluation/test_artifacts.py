@@ -1,6 +1,5 @@
 """The console says the error with its interval, the most confused pairs and where the pictures are."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +8,10 @@ import pytest
 from pets.evaluation import artifacts
 from pets.evaluation.artifacts import console
 from pets.evaluation.evaluate import Evaluation, Options
-from pets.evaluation.predictions import Predictions
 from pets.evaluation.report import report
 from pets.evaluation.threshold import accepted
 from pets.evaluation.tta import compare
-
-FromCounts = Callable[[np.ndarray], Predictions]
+from tests.evaluation.conftest import FromCounts
 
 
 def test_console_in_full(make_from_counts: FromCounts) -> None:
@@ -57,9 +54,8 @@ def test_a_picture_that_fails_is_one_warning_and_the_others_are_there(
     predictions = make_from_counts(np.array([[8, 2], [1, 9]]))
     monkeypatch.setattr(artifacts, "_draw_top_losses", lambda *args, **options: 1 / 0)
     monkeypatch.setattr(artifacts, "most_confused", lambda *args: (tmp_path / "nowhere").read_text())
-    figures = artifacts.save(
-        Evaluation("valid", predictions, report(predictions)), None, None, Options(), tmp_path / "v"
-    )
+    evaluation = Evaluation("valid", predictions, report(predictions))
+    figures = artifacts.save(evaluation, None, None, Options(), tmp_path / "v")  # type: ignore[arg-type]
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [warning.partition(" is left out: ")[0] for warning in warnings] == [
         str(tmp_path / "v" / name) for name in ("most_confused.csv", "top_losses.png")

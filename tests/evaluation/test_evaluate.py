@@ -1,6 +1,5 @@
 """The key numbers of a report are flat and named by their part; options are checked."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,8 +8,6 @@ from pets.evaluation.evaluate import Evaluation, Options, key_numbers
 from pets.evaluation.predictions import Predictions
 from pets.evaluation.report import report
 from pets.evaluation.threshold import accepted
-
-MakePredictions = Callable[..., Predictions]
 
 
 def test_key_numbers_are_those_of_the_report(four: Predictions) -> None:

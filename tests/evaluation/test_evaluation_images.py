@@ -14,10 +14,11 @@ from pets.evaluation.gradcam import gradcam
 from pets.evaluation.interpretation import top_losses
 from pets.evaluation.predictions import evaluation_images, infer
 from pets.model.classifier import Classifier
+from pets.settings.data import PresizeMethod
 
 
 @pytest.mark.parametrize("method", ["crop", "native"])
-def test_views_are_the_images_that_were_predicted(method: str, tiny_pets: Path) -> None:
+def test_views_are_the_images_that_were_predicted(method: PresizeMethod, tiny_pets: Path) -> None:
     torch.manual_seed(0)
     data = ImageDataModule(
         ImageFolder(tiny_pets),

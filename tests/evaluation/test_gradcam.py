@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -22,7 +24,8 @@ def test_heat_lies_on_what_speaks_for_the_predicted_class() -> None:
     images = torch.zeros(2, 3, 16, 16)
     images[0, 0, :8, 8:] = 1.0
     images[1, 1, 8:, :8] = 0.5
-    heat = gradcam(BrightnessClassifier(), images)
+    model: Any = BrightnessClassifier()
+    heat = gradcam(model, images)
     assert heat.shape == (2, 16, 16)
     assert heat.amin() >= 0
     assert heat.amax(dim=(1, 2)).tolist() == [1.0, 1.0]
@@ -32,13 +35,14 @@ def test_heat_lies_on_what_speaks_for_the_predicted_class() -> None:
 
 
 def test_nothing_that_speaks_for_the_class_is_zero_heat() -> None:
-    heat = gradcam(BrightnessClassifier(), torch.zeros(1, 3, 16, 16))
+    model: Any = BrightnessClassifier()
+    heat = gradcam(model, torch.zeros(1, 3, 16, 16))
     assert torch.equal(heat, torch.zeros(1, 16, 16))
 
 
 def test_what_moves_all_logits_alike_changes_nothing() -> None:
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    model = BrightnessClassifier()
+    model: Any = BrightnessClassifier()
     expected = gradcam(model, images)
     assert expected.amax() == 1
     with torch.no_grad():
@@ -47,7 +51,7 @@ def test_what_moves_all_logits_alike_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("grad_enabled", [True, False])
-def test_classifier_keeps_mode_and_gradients(classifier: nn.Module, grad_enabled: bool) -> None:
+def test_classifier_keeps_mode_and_gradients(classifier: Any, grad_enabled: bool) -> None:
     classifier.head[-1].weight.grad = torch.ones_like(classifier.head[-1].weight)
     modes = [module.training for module in classifier.modules()]
     with torch.set_grad_enabled(grad_enabled):
@@ -59,7 +63,7 @@ def test_classifier_keeps_mode_and_gradients(classifier: nn.Module, grad_enabled
     assert all(grad is None for grad in grads.values())
 
 
-def test_frozen_classifier_has_heat_too(classifier: nn.Module) -> None:
+def test_frozen_classifier_has_heat_too(classifier: Any) -> None:
     expected = gradcam(classifier, torch.full((1, 3, 16, 16), 0.5))
     classifier.requires_grad_(False)
     assert torch.equal(gradcam(classifier, torch.full((1, 3, 16, 16), 0.5)), expected)

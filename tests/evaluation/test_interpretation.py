@@ -19,18 +19,19 @@ from pets.evaluation.interpretation import (
     top_losses,
 )
 from pets.files import write_csv
+from tests.evaluation.conftest import FromCounts, MakePredictions
 
 MATRIX = np.array([[5, 2, 0, 1], [3, 4, 2, 0], [0, 2, 6, 0], [0, 0, 0, 0]])
 NAMES = ["a", "b", "c", "d"]
 matrices = st.integers(1, 6).flatmap(lambda n: arrays(np.int64, (n, n), elements=st.integers(0, 4)))
 
 
-def test_confusion_matrix_has_actual_rows_and_predicted_columns(make_predictions) -> None:
+def test_confusion_matrix_has_actual_rows_and_predicted_columns(make_predictions: MakePredictions) -> None:
     made = make_predictions([[0.9, 0.1, 0], [0.1, 0.9, 0], [0.1, 0.9, 0], [0, 0, 1]], [0, 0, 1, 0])
     assert confusion_matrix(made).tolist() == [[1, 1, 1], [0, 1, 0], [0, 0, 0]]
 
 
-def test_confusion_matrix_is_torchmetrics_own(make_predictions) -> None:
+def test_confusion_matrix_is_torchmetrics_own(make_predictions: MakePredictions) -> None:
     rng = np.random.default_rng(2)
     made = make_predictions(rng.dirichlet(np.ones(4), 200), rng.integers(0, 4, 200))
     predicted, targets = torch.from_numpy(made.probabilities), torch.from_numpy(made.targets)
@@ -40,7 +41,7 @@ def test_confusion_matrix_is_torchmetrics_own(make_predictions) -> None:
 
 @settings(deadline=None)
 @given(matrix=matrices.filter(lambda m: m.sum() > 0))
-def test_confusion_matrix_inverts_the_making_of_predictions(make_from_counts, matrix: np.ndarray) -> None:
+def test_confusion_matrix_inverts_the_making_of_predictions(make_from_counts: FromCounts, matrix: np.ndarray) -> None:
     np.testing.assert_array_equal(confusion_matrix(make_from_counts(matrix)), matrix)
 
 
@@ -97,13 +98,13 @@ def test_cluster_order_is_a_permutation(matrix: np.ndarray) -> None:
     assert sorted(cluster_order(matrix).tolist()) == list(range(len(matrix)))
 
 
-def test_the_costliest_mistakes_are_mistakes(make_predictions) -> None:
+def test_the_costliest_mistakes_are_mistakes(make_predictions: MakePredictions) -> None:
     made = make_predictions([[0.4, 0.35, 0.25], [0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.1, 0.5, 0.4]], [0, 1, 1, 2])
     assert top_losses(made, 3).tolist() == [1, 0, 3]
     assert top_losses(made, 3, mistakes=True).tolist() == [1, 3]
 
 
-def test_top_losses_are_largest_first_and_stable(make_predictions) -> None:
+def test_top_losses_are_largest_first_and_stable(make_predictions: MakePredictions) -> None:
     made = make_predictions([[0.5, 0.5], [0.1, 0.9], [0.5, 0.5], [0.9, 0.1]], [0, 0, 1, 0])
     assert top_losses(made, 3).tolist() == [1, 0, 2]
     assert len(top_losses(made, 9)) == 4

@@ -4,6 +4,7 @@ import sys
 import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from pets.data.batch import N_UNIFORMS, Batch
 from pets.evaluation.predictions import Predictions, evaluating, infer
+from tests.evaluation.conftest import MakePredictions
 
 FILES = np.array([f"{number}.jpg" for number in range(10)])
 
@@ -29,7 +31,7 @@ def to_float(b: Batch) -> Batch:
     return b._replace(images=b.images / 255)
 
 
-def test_infer_keeps_item_order_and_drops_padding(classifier: torch.nn.Module) -> None:
+def test_infer_keeps_item_order_and_drops_padding(classifier: Any) -> None:
     loader = [batch([5, 2, 9], [False, False, False]), batch([4, 2, 5], [False, True, True])]
     predictions = infer(classifier, loader, to_float, FILES, "abc")
     assert predictions.files.tolist() == ["2.jpg", "4.jpg", "5.jpg", "9.jpg"]
@@ -44,7 +46,7 @@ def test_infer_keeps_item_order_and_drops_padding(classifier: torch.nn.Module) -
     ]  # fmt: skip
 
 
-def test_infer_leaves_the_classifier_as_it_was(classifier: torch.nn.Module, capfd: pytest.CaptureFixture) -> None:
+def test_infer_leaves_the_classifier_as_it_was(classifier: Any, capfd: pytest.CaptureFixture[str]) -> None:
     modes = [module.training for module in classifier.modules()]
     state = {name: value.clone() for name, value in classifier.state_dict().items()}
     infer(classifier, [batch([0, 1], [False, False])], to_float, FILES, "abc")
@@ -56,26 +58,26 @@ def test_infer_leaves_the_classifier_as_it_was(classifier: torch.nn.Module, capf
     assert capfd.readouterr() == ("", ""), "a progress bar belongs on a terminal only"
 
 
-def test_mode_is_restored_after_an_error(classifier: torch.nn.Module) -> None:
+def test_mode_is_restored_after_an_error(classifier: Any) -> None:
     modes = [module.training for module in classifier.modules()]
     with pytest.raises(RuntimeError, match="channels"):
         infer(classifier, [batch([0], [False])], lambda b: b._replace(images=b.images[:, :1] / 255), FILES, "abc")
     assert [module.training for module in classifier.modules()] == modes
 
 
-def test_infer_names_an_empty_part(classifier: torch.nn.Module) -> None:
+def test_infer_names_an_empty_part(classifier: Any) -> None:
     with pytest.raises(ValueError, match="no image"):
         infer(classifier, [batch([0], [True])], to_float, FILES, "abc")
 
 
-def test_infer_refuses_other_classes(classifier: torch.nn.Module) -> None:
+def test_infer_refuses_other_classes(classifier: Any) -> None:
     with pytest.raises(
         ValueError, match=r"the data have the 3 classes c, b, a; the classifier was trained on .* a, b, c$"
     ):
         infer(classifier, [], to_float, FILES, "cba")
 
 
-def test_save_and_load_are_exact(make_predictions, tmp_path: Path) -> None:
+def test_save_and_load_are_exact(make_predictions: MakePredictions, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     made = make_predictions(rng.dirichlet(np.ones(3), 7), rng.integers(0, 3, 7), ["Birman", "pug", "Große Dogge"])
     made.save(tmp_path)
@@ -91,7 +93,7 @@ def test_save_and_load_are_exact(make_predictions, tmp_path: Path) -> None:
     assert not any(b"|O" in header for header in headers), "object arrays are pickles"
 
 
-def test_csv_reads_well(make_predictions, tmp_path: Path) -> None:
+def test_csv_reads_well(make_predictions: MakePredictions, tmp_path: Path) -> None:
     made = make_predictions([[0.25, 0.75], [0.9, 0.1]], [0, 0], ["great_pyrenees", "pug"])
     replace(made, files=np.array(["pets/a, b.jpg", "c.jpg"])).save(tmp_path)
     with open(tmp_path / "predictions.csv", newline="", encoding="utf-8") as stream:
@@ -108,7 +110,7 @@ def test_load_names_a_missing_file(tmp_path: Path) -> None:
         Predictions.load(tmp_path)
 
 
-def test_inconsistent_predictions_are_refused(make_predictions) -> None:
+def test_inconsistent_predictions_are_refused(make_predictions: MakePredictions) -> None:
     made = make_predictions([[0.5, 0.5], [1.0, 0.0]], [0, 1])
     with pytest.raises(ValueError, match="3 classes"):
         replace(made, classes=("a", "b", "c"))
@@ -152,7 +154,7 @@ def test_two_processes_count_each_of_seven_images_once(tmp_path: Path) -> None:
     assert outputs == [str(list("abcdefg"))] * 2
 
 
-def test_properties(make_predictions) -> None:
+def test_properties(make_predictions: MakePredictions) -> None:
     made = make_predictions([[0.2, 0.8], [0.5, 0.5]], [0, 1])
     assert made.predicted.tolist() == [1, 0]
     assert made.correct.tolist() == [False, False]

@@ -10,6 +10,7 @@ from torchmetrics.functional.classification import multiclass_f1_score, multicla
 from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import Predictions
 from pets.evaluation.report import report
+from tests.evaluation.conftest import FromCounts, MakePredictions
 
 
 def take(predictions: Predictions, rows: np.ndarray) -> Predictions:
@@ -17,7 +18,7 @@ def take(predictions: Predictions, rows: np.ndarray) -> Predictions:
     return Predictions(p.probabilities[rows], p.targets[rows], p.losses[rows], p.files[rows], p.classes)
 
 
-def test_report_by_hand(make_from_counts) -> None:
+def test_report_by_hand(make_from_counts: FromCounts) -> None:
     made = report(make_from_counts(np.array([[3, 1], [2, 4]])))
     assert (made["n"], made["wrong"], made["error_rate"]) == (10, 3, 0.3)
     assert made["error_rate_interval"] == list(wilson(3, 10)[1:])
@@ -38,7 +39,7 @@ def test_report_by_hand(make_from_counts) -> None:
     assert made["notes"] == []
 
 
-def test_undefined_values_are_none_and_noted(make_from_counts) -> None:
+def test_undefined_values_are_none_and_noted(make_from_counts: FromCounts) -> None:
     # b has no image, c is never predicted.
     made = report(make_from_counts(np.array([[4, 1, 0], [0, 0, 0], [2, 0, 0]])))
     assert made["classes"]["b"] == {"n": 0, "precision": 0.0, "recall": None, "recall_interval": None, "f1": None}
@@ -50,7 +51,7 @@ def test_undefined_values_are_none_and_noted(make_from_counts) -> None:
     json.dumps(made, allow_nan=False)
 
 
-def test_class_metrics_agree_with_torchmetrics(make_predictions) -> None:
+def test_class_metrics_agree_with_torchmetrics(make_predictions: MakePredictions) -> None:
     rng = np.random.default_rng(1)
     made = make_predictions(rng.dirichlet(np.ones(4), 200), np.arange(200) % 4)
     predicted, targets = torch.from_numpy(made.predicted), torch.from_numpy(made.targets)
@@ -66,7 +67,9 @@ def test_class_metrics_agree_with_torchmetrics(make_predictions) -> None:
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 1000), n=st.integers(1, 40))
-def test_report_does_not_depend_on_the_order_of_the_images(make_predictions, seed: int, n: int) -> None:
+def test_report_does_not_depend_on_the_order_of_the_images(
+    make_predictions: MakePredictions, seed: int, n: int
+) -> None:
     rng = np.random.default_rng(seed)
     made = make_predictions(rng.dirichlet(np.ones(3), n), rng.integers(0, 3, n))
     before, after = report(made), report(take(made, rng.permutation(n)))

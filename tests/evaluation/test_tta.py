@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from pets.data.splits import SplitRule
 from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import infer
 from pets.evaluation.tta import blend, compare, tta
+from tests.evaluation.conftest import MakePredictions, TinyClassifier
 
 
-def make_data(root: Path, **options) -> ImageDataModule:
+def make_data(root: Path, **options: Any) -> ImageDataModule:
     return ImageDataModule(
         ImageFolder(root),
         RegexLabeller(),
@@ -29,12 +31,12 @@ def make_data(root: Path, **options) -> ImageDataModule:
 
 
 @pytest.fixture
-def pets_classifier(classifier: torch.nn.Module) -> torch.nn.Module:
+def pets_classifier(classifier: TinyClassifier) -> TinyClassifier:
     classifier.classes = ("Birman", "great_pyrenees", "pug")
     return classifier
 
 
-def test_blend_by_hand(make_predictions) -> None:
+def test_blend_by_hand(make_predictions: MakePredictions) -> None:
     plain = make_predictions([[0.8, 0.2], [0.6, 0.4]], [0, 1])
     passes = [make_predictions([[0.4, 0.6], [0.1, 0.9]], [0, 1]), make_predictions([[0.6, 0.4], [0.3, 0.7]], [0, 1])]
     blended = blend(plain, passes, beta=0.25)
@@ -45,7 +47,7 @@ def test_blend_by_hand(make_predictions) -> None:
     np.testing.assert_allclose(blend(plain, passes, beta=0.0).probabilities, [[0.5, 0.5], [0.2, 0.8]], rtol=1e-6)
 
 
-def test_blend_refuses_other_images(make_predictions) -> None:
+def test_blend_refuses_other_images(make_predictions: MakePredictions) -> None:
     plain = make_predictions([[0.8, 0.2]], [0])
     with pytest.raises(ValueError, match="same 1 images"):
         blend(plain, [replace(plain, files=np.array(["other.jpg"]))])
@@ -53,7 +55,7 @@ def test_blend_refuses_other_images(make_predictions) -> None:
         blend(plain, [plain], beta=1.5)
 
 
-def test_compare_counts_what_changed(make_predictions) -> None:
+def test_compare_counts_what_changed(make_predictions: MakePredictions) -> None:
     plain = make_predictions([[0.9, 0.1, 0], [0.9, 0.1, 0], [0.9, 0.1, 0], [0.9, 0.1, 0]], [0, 1, 0, 2])
     blended = make_predictions([[0.9, 0.1, 0], [0.1, 0.9, 0], [0.1, 0.9, 0], [0.1, 0.9, 0]], [0, 1, 0, 2])
     assert compare(plain, blended) == {
@@ -65,8 +67,8 @@ def test_compare_counts_what_changed(make_predictions) -> None:
     }
 
 
-def test_tta_depends_on_the_seed_alone(tiny_pets: Path, pets_classifier: torch.nn.Module) -> None:
-    def run(**options) -> tuple[np.ndarray, np.ndarray]:
+def test_tta_depends_on_the_seed_alone(tiny_pets: Path, pets_classifier: Any) -> None:
+    def run(**options: Any) -> tuple[np.ndarray, np.ndarray]:
         data = make_data(tiny_pets, **options)
         transform = data.batch_transform.evaluate
         plain = infer(pets_classifier, data.loader("valid"), transform, data.table.files, data.vocab.classes)
@@ -80,7 +82,7 @@ def test_tta_depends_on_the_seed_alone(tiny_pets: Path, pets_classifier: torch.n
     assert abs(run(seed=2)[1] - blended).max() > 1e-4
 
 
-def test_each_pass_draws_anew_and_none_repeats_training(tiny_pets: Path, pets_classifier: torch.nn.Module) -> None:
+def test_each_pass_draws_anew_and_none_repeats_training(tiny_pets: Path, pets_classifier: Any) -> None:
     data = make_data(tiny_pets)
     files, classes = data.table.files, data.vocab.classes
     plain = infer(pets_classifier, data.loader("valid"), data.batch_transform.evaluate, files, classes)
@@ -92,6 +94,6 @@ def test_each_pass_draws_anew_and_none_repeats_training(tiny_pets: Path, pets_cl
     assert abs(training.probabilities - one).max() > 1e-4
 
 
-def test_tta_needs_a_pass(tiny_pets: Path, pets_classifier: torch.nn.Module, make_predictions) -> None:
+def test_tta_needs_a_pass(tiny_pets: Path, pets_classifier: Any, make_predictions: MakePredictions) -> None:
     with pytest.raises(ValueError, match=r"tta\.n=0"):
         tta(pets_classifier, make_data(tiny_pets), "valid", make_predictions([[1.0, 0.0]], [0]), n=0)

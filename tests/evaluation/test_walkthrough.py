@@ -61,7 +61,7 @@ def test_images_of_two_shapes_are_named() -> None:
 
 def test_a_failing_step_names_its_images(data: ImageDataModule) -> None:
     model = Classifier("resnet18", classes=data.vocab, weights=None)
-    model.head = torch.nn.Linear(7, 3)
+    model.head = torch.nn.Linear(7, 3)  # type: ignore[assignment]
     with pytest.raises(ValueError, match=r"^the batch of \S+\.jpg, .* fails: "):
         list(summary(data, model))
 

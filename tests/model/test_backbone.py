@@ -5,14 +5,14 @@ from urllib.error import URLError
 import pytest
 import torch
 import torchvision
-from torchvision.models import ResNet18_Weights
+from torchvision.models import ResNet, ResNet18_Weights
 
 from pets.model.library import build_backbone
 from pets.settings.model import RESNETS
 
 
 @pytest.fixture(scope="module")
-def resnet18() -> torch.nn.Module:
+def resnet18() -> ResNet:
     """torchvision's own model, with running statistics that are not those of a new one."""
     torch.manual_seed(1)
     model = torchvision.models.resnet18(weights=None)
@@ -34,7 +34,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return checkpoints
 
 
-def assert_same_features(backbone: torch.nn.Module, resnet: torch.nn.Module) -> None:
+def assert_same_features(backbone: torch.nn.Module, resnet: ResNet) -> None:
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         pooled = backbone.eval()(images).mean((2, 3))
@@ -67,7 +67,7 @@ def test_unknown_names_say_what_is_allowed() -> None:
     ):
         build_backbone("resnet35", weights=None)
     with pytest.raises(ValueError, match=r"model\.library='keras'"):
-        build_backbone("resnet18", weights=None, library="keras")
+        build_backbone("resnet18", weights=None, library="keras")  # type: ignore[arg-type]
     for weights in ("IMAGENET1K_V3", "DEFAULT"):
         with pytest.raises(FileNotFoundError, match=rf"model\.weights='{weights}'.*IMAGENET1K_V1, IMAGENET1K_V2, the"):
             build_backbone("resnet50", weights=weights)

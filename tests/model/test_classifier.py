@@ -36,7 +36,7 @@ def make_batch(size: int = 4, seed: int = 0, padded: int = 0, images: Tensor | N
 
 
 def make_trainer(tmp_path: Path, **options: Any) -> Trainer:
-    quiet = {
+    quiet: dict[str, Any] = {
         "accelerator": "cpu", "devices": 1, "logger": False, "enable_checkpointing": False,
         "enable_progress_bar": False, "enable_model_summary": False, "max_epochs": 1, "log_every_n_steps": 1,
     }  # fmt: skip
@@ -58,6 +58,7 @@ class Loader:
 
 class FreezeBody(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Classifier)
         pl_module.freeze_to("head")
 
 
@@ -123,7 +124,7 @@ def test_train_loss_is_smoothed_over_the_fit_and_averaged_over_the_epoch(tmp_pat
         losses.append(loss.item())
         return loss
 
-    model.training_step = training_step
+    model.training_step = training_step  # type: ignore[method-assign]
     record = Record()
     trainer = make_trainer(tmp_path, callbacks=[record], max_epochs=2)
     trainer.fit(model, Loader(make_batch(4), make_batch(2, seed=1)), Loader(make_batch(seed=9)))

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from pets.settings.model import Head
 
 def test_concat_pool_is_fastais_head_layer_by_layer() -> None:
     torch.manual_seed(0)
-    head = build_head(512, 37, Head(kind="concat_pool", hidden=512, dropout=0.5))
+    head: list[Any] = list(build_head(512, 37, Head(kind="concat_pool", hidden=512, dropout=0.5)))
     names = [type(layer).__name__ for layer in head]
     assert names == ["ConcatPool", "BatchNorm1d", "Dropout", "Linear", "ReLU", "BatchNorm1d", "Dropout", "Linear"]
     _, first_norm, first_dropout, hidden, _, second_norm, second_dropout, output = head
@@ -56,9 +57,10 @@ def test_linear_starts_with_nearly_equal_probabilities() -> None:
         ({"hidden": 2.5}, r"model\.head\.hidden=2\.5"),
     ],
 )
-def test_a_value_outside_what_is_allowed_is_named(option: dict, message: str) -> None:
+def test_a_value_outside_what_is_allowed_is_named(option: dict[str, Any], message: str) -> None:
+    allowed: dict[str, Any] = {"kind": "concat_pool", "hidden": 4, "dropout": 0.5}
     with pytest.raises(ValueError, match=message):
-        build_head(8, 2, Head(**({"kind": "concat_pool", "hidden": 4, "dropout": 0.5} | option)))
+        build_head(8, 2, Head(**(allowed | option)))
 
 
 def test_a_normalised_linear_head_sees_directions_only() -> None:
@@ -77,6 +79,6 @@ def test_a_normalised_linear_head_sees_directions_only() -> None:
         ({"shrinkage": 0}, r"^model\.head\.shrinkage=0 is not allowed: a number above 0, at most 1$"),
     ],
 )
-def test_what_only_the_linear_head_can_do_is_said(option: dict, message: str) -> None:
+def test_what_only_the_linear_head_can_do_is_said(option: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_head(8, 2, Head(kind="concat_pool", hidden=4, dropout=0.5, **option))

@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -35,13 +36,14 @@ def test_every_parameter_is_in_exactly_one_group(network: Network) -> None:
 def test_membership_goes_by_identity_not_by_value() -> None:
     places = {f"{layer}.{kind}": "early" if layer < 2 else "late" for layer in range(4) for kind in ("weight", "bias")}
     backbone = body_of(places)
-    assert torch.equal(backbone.body[1].weight, backbone.body[3].weight)
+    body: Any = backbone.body
+    assert torch.equal(body[1].weight, body[3].weight)
     network = SimpleNamespace(backbone=backbone, head=nn.Linear(4, 2), named_parameters=backbone.named_parameters)
     groups = layer_groups(network)
     assert [id(p) for p in groups["early/no_decay"]] == [
-        id(backbone.body[0].bias), id(backbone.body[1].weight), id(backbone.body[1].bias)
+        id(body[0].bias), id(body[1].weight), id(body[1].bias)
     ]  # fmt: skip
-    assert [id(p) for p in groups["late/decay"]] == [id(backbone.body[2].weight)]
+    assert [id(p) for p in groups["late/decay"]] == [id(body[2].weight)]
     assert sum(map(len, groups.values())) == 8 + 2
 
 

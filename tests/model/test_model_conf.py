@@ -31,6 +31,8 @@ def test_the_configuration_builds_the_classifier(optimizer: str, loss: str) -> N
 def test_the_model_configurations_differ_only_in_the_backbone(name: str) -> None:
     with initialize_config_dir(CONF, version_base="1.3"):
         node, base = (OmegaConf.to_container(compose(f"model/{which}")["model"]) for which in (name, "resnet34"))
+    assert isinstance(node, dict)
+    assert isinstance(base, dict)
     assert node.keys() == base.keys()
     assert {key for key in node if key not in ("arch", "library", "weights") and node[key] != base[key]} == set()
     if name != "timm":

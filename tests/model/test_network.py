@@ -50,6 +50,7 @@ def test_convolutions_see_channels_last_and_the_values_stay() -> None:
     network = small().eval()
     images = torch.rand(2, 3, 48, 48)
     convolution = network.backbone.body.conv1
+    assert isinstance(convolution, nn.Conv2d)
     assert convolution.weight.is_contiguous(memory_format=torch.channels_last)
     seen = []
     convolution.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))

@@ -1,5 +1,6 @@
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ def test_tokens_keep_their_place_in_the_image() -> None:
     images = torch.zeros(1, 3, 160, 160)
     changed = images.clone()
     changed[:, :, :16, 16:32] = 1  # the patch in row 0, column 1
-    model = backbone.body.model
+    model: Any = backbone.body.model
     with torch.no_grad():
         tokens = (model.patch_embed(changed) - model.patch_embed(images)).reshape(1, 100, -1)
         assert tokens.abs().sum(dim=2).nonzero().tolist() == [[0, 1]]
@@ -111,7 +112,8 @@ def test_real_weights_load_with_their_own_statistics(real_data: Path) -> None:
     path = real_data / "weights" / "tf_efficientnet_lite0.pt"
     backbone = build_backbone("tf_efficientnet_lite0", weights=str(path), library="timm").eval()
     assert backbone.mean == backbone.std == (0.5, 0.5, 0.5)
+    model: Any = backbone.body.model
     state = torch.load(path, weights_only=True)
-    assert torch.equal(backbone.body.model.conv_stem.weight, state["conv_stem.weight"])
+    assert torch.equal(model.conv_stem.weight, state["conv_stem.weight"])
     with torch.no_grad():
         assert backbone(torch.zeros(1, 3, 224, 224)).shape == (1, 1280, 7, 7)

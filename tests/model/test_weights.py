@@ -1,4 +1,5 @@
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pets.model.weights import load_strictly, read_state_dict
 
 
 class _Bomb:
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
         return (Path.touch, (Path("exploded"),))
 
 
@@ -63,8 +64,10 @@ def test_loading_is_strict_and_names_the_first_keys() -> None:
 
 def test_counters_that_older_files_lack_may_be_absent() -> None:
     source, target = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
+    assert source.running_mean is not None
     source.running_mean += 3
     state = {key: value for key, value in source.state_dict().items() if key != "num_batches_tracked"}
     load_strictly(target, state, "origin")
+    assert target.running_mean is not None
     assert torch.equal(target.running_mean, source.running_mean)
     assert target.num_batches_tracked == 0

@@ -26,7 +26,13 @@ class Probe(Callback):
         self.seen["parameters"].append(torch.cat([value.detach().flatten() for value in pl_module.parameters()]))
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         self.seen["valid"] += batch.indices[~batch.padding].tolist()
 
@@ -36,6 +42,7 @@ class Probe(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         finder = next(callback for callback in trainer.callbacks if isinstance(callback, LRFinder))
+        assert finder.curve is not None
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         record = {**self.seen, "buffers": self.buffers, "losses": finder.curve.losses, "metrics": metrics}
         torch.save(record, self.folder / f"rank{trainer.global_rank}.pt")

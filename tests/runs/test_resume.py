@@ -37,7 +37,9 @@ def make_run(folder: Path, *command: str, conf: Conf | None = None) -> RunFolder
     HydraConfig.instance().cfg = hydra  # type: ignore[assignment]
     try:
         saved.remember(
-            run, OmegaConf.masked_copy(cfg, [name for name in cfg if name != "hydra"]), list(map(as_typed, command))
+            run,
+            OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"]),
+            list(map(as_typed, command)),
         )
     finally:
         HydraConfig.instance().cfg = None
@@ -55,7 +57,7 @@ def composed(*typed: str, conf: Conf | None = None) -> DictConfig:
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Everything that decides what a run does, resolved, without the run's own folder."""
-    cfg = OmegaConf.masked_copy(cfg, [name for name in cfg if name != "hydra"])
+    cfg = OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"])
     cfg.run_dir = "run"
     container: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     return {name: node for name, node in container.items() if name != "ckpt_path"}

@@ -218,7 +218,7 @@ TABLE: dict[str, list[Row]] = {
 """(key, last allowed values, first refused values) by the files and settings that the command line names before."""
 ROWS = [(context, *row) for context, rows in TABLE.items() for row in rows]
 IDS = [f"{context} {key}".strip() for context, key, *_ in ROWS]
-PHASE = {"epochs": 1, "frozen": False, "lr": 0.001}
+PHASE: dict[str, Any] = {"epochs": 1, "frozen": False, "lr": 0.001}
 
 
 @cache
@@ -286,12 +286,12 @@ CLASSES: dict[str, Callable[..., object]] = {
     "model.head.kind=linear model.head": partial(head, kind="linear"),
     " loss": CrossEntropy,
     " recipe": fine_tune,
-    "recipe=one_cycle recipe": partial(one_cycle, **{"phases": [PHASE]}),
+    "recipe=one_cycle recipe": partial(one_cycle, phases=[PHASE]),
     "recipe=one_cycle recipe.phases[]": partial(Phase, **PHASE),
     "lr_finder=report lr_finder": LRFinder,
     " callbacks.progress": Progress,
     " callbacks.dashboards": Dashboards,
-    " callbacks.checkpoint": partial(best_checkpoint, **{"monitor": "valid/error_rate"}),
+    " callbacks.checkpoint": partial(best_checkpoint, monitor="valid/error_rate"),
     " predict": predictor,
     " evaluate": Options,
     " tta": lambda **options: Options(**{f"tta_{name}": value for name, value in options.items()}),

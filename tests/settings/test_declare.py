@@ -169,7 +169,7 @@ def test_a_missing_value_is_asked_for() -> None:
 )
 def test_an_unknown_key_is_named_with_the_nearest(name: str, says: str) -> None:
     with pytest.raises(UserError) as caught:
-        Box(1, **{name: 1})
+        Box(1, **{name: 1})  # type: ignore[arg-type]
     assert str(caught.value) == says
 
 
@@ -178,7 +178,7 @@ def test_a_long_unknown_key_is_cut() -> None:
 
 
 def test_a_word_that_python_reserves_has_another_name_in_python() -> None:
-    assert Box(1, **{"from": "x"}) == Box(1, origin="x")
+    assert Box(1, **{"from": "x"}) == Box(1, origin="x")  # type: ignore[arg-type]
     for given in ({"from": 5}, {"origin": 5}):
         with pytest.raises(UserError, match=r"^box\.from=5 is not allowed: a text, or null$"):
             Box(1, **given)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -29,6 +30,16 @@ def composed(tmp_path: Path) -> Iterator[Callable[..., DictConfig]]:
 
     yield compose_job
     HydraConfig.instance().cfg = None
+
+
+def noting(seen: list[Any], what: Callable[[DictConfig], Any]) -> Callable[[DictConfig], float]:
+    """A task that notes something of its configuration."""
+
+    def task(cfg: DictConfig) -> float:
+        seen.append(what(cfg))
+        return 0.1
+
+    return task
 
 
 def test_a_job_leaves_its_record_and_is_then_read(composed: Callable[..., DictConfig], tmp_path: Path) -> None:
@@ -81,8 +92,8 @@ def test_a_failed_job_starts_anew(composed: Callable[..., DictConfig], tmp_path:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").touch()
     (tmp_path / "events.out.tfevents.1").touch()
-    seen = []
-    jobs.run(composed(), lambda cfg: seen.append(cfg.ckpt_path) or 0.1)
+    seen: list[Any] = []
+    jobs.run(composed(), noting(seen, lambda cfg: cfg.ckpt_path))
     assert seen == [None]
     assert not (tmp_path / "checkpoints").exists()
     assert not list(tmp_path.glob("events*"))
@@ -94,8 +105,8 @@ def test_an_interrupted_job_goes_on_from_its_last_checkpoint(
     (tmp_path / "checkpoints").mkdir()
     last = tmp_path / "checkpoints" / "last.ckpt"
     last.touch()
-    seen = []
-    jobs.run(composed(), lambda cfg: seen.append(cfg.ckpt_path) or 0.1)
+    seen: list[Any] = []
+    jobs.run(composed(), noting(seen, lambda cfg: cfg.ckpt_path))
     assert seen == [str(last)]
 
 
@@ -121,8 +132,8 @@ def test_workers_are_chosen_for_the_person_who_has_not(
 ) -> None:
     monkeypatch.setattr("pets.machine.available_cores", lambda: 8)
     cfg = composed(f"data.num_workers={chosen}", "+hydra.launcher.n_jobs=2")
-    seen = []
-    jobs.run(cfg, lambda cfg: seen.append(cfg.data.num_workers) or 0.1)
+    seen: list[Any] = []
+    jobs.run(cfg, noting(seen, lambda cfg: cfg.data.num_workers))
     assert seen == [expected]
 
 

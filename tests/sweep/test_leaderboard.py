@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
@@ -46,7 +47,12 @@ def test_a_sweep_has_a_picture_of_error_against_what_varied(tmp_path: Path, caps
 
 def test_repeats_of_one_setting_stand_together_in_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    monkeypatch.setattr("pets.evaluation.figures.sweep.sweep_figure", lambda *args: drawn.append(args) or Figure())
+
+    def sweep_figure(*args: Any) -> Figure:
+        drawn.append(args)
+        return Figure()
+
+    monkeypatch.setattr("pets.evaluation.figures.sweep.sweep_figure", sweep_figure)
     jobs = [
         Job((f"recipe.base_lr={lr}", f"seed={seed}"), "test/loss", 0.1, 1.0, error_rate=wilson(seed, 9))
         for lr in ("0.001", "0.002") for seed in (0, 1)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def interrupt(folder: Path, sweep: "subprocess.Popen[str]", act: Callable[[int],
             started, ended = folder / str(job) / "history.csv", folder / str(job) / "checkpoints" / "best.ckpt"
             if ended.exists() and len(started.read_text().splitlines()) <= 3 and not stopped(folder / str(job)):
                 act(job)
-                wait_until(lambda job=job: stopped(folder / str(job)))
+                wait_until(partial(stopped, folder / str(job)))
                 return job
         time.sleep(0.02)
     raise AssertionError("no job was met in the middle of its training")

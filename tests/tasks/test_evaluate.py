@@ -102,7 +102,8 @@ def test_the_training_part_is_seen_without_augmentation(fitted: Path, tiny_confi
         evaluate.run(cfg)
         probabilities.append(Predictions.load(Path(cfg.run_dir) / "train").probabilities)
     assert len(probabilities[0]) == metrics_of(fitted)["n"]["train"]
-    assert np.array_equal(*probabilities)
+    one, other = probabilities
+    assert np.array_equal(one, other)
 
 
 def test_images_are_treated_as_the_checkpoint_says(

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def straight(tiny_config: Compose) -> Path:
 
 
 @pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, int, Callable[[], Any]], None]]:
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int, Callable[[], Any]], None]:
     """Does something once, in the training step of an epoch and a batch."""
 
     def plan(epoch: int, batch: int, act: Callable[[], Any]) -> None:

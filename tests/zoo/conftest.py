@@ -3,8 +3,9 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,8 +17,9 @@ from pets.augment.batch import BatchTransform
 from pets.data.datamodule import ImageDataModule
 from pets.data.labels import RegexLabeller
 from pets.data.presize import Presize
-from pets.data.sources.folder import ImageFolder
+from pets.data.sources.folder import ImageFolder, ImageSource
 from pets.data.splits import SplitRule
+from pets.settings.parts import Part
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
@@ -54,7 +56,12 @@ def load(cage: Path) -> Callable[..., ImageDataModule]:
     file was changed, whichever way it ended.
     """
 
-    def whole_way(source: object = None, labeller: object = None, **options: object) -> ImageDataModule:
+    def whole_way(
+        source: ImageSource | None = None,
+        labeller: Callable[[Sequence[str]], list[str]] | None = None,
+        **options: Any,
+    ) -> ImageDataModule:
+        parts: tuple[Part, ...] = ("train", "valid")
         before = fingerprint(cage)
         try:
             data = ImageDataModule(
@@ -69,7 +76,7 @@ def load(cage: Path) -> Callable[..., ImageDataModule]:
             )
             data.prepare_data()
             data.setup()
-            met = [item for part in ("train", "valid") for item in _meet(data, part)]
+            met = [item for part in parts for item in _meet(data, part)]
             assert sorted(met) == list(range(len(data.table)))
             return data
         finally:
@@ -78,7 +85,7 @@ def load(cage: Path) -> Callable[..., ImageDataModule]:
     return whole_way
 
 
-def _meet(data: ImageDataModule, part: str) -> list[int]:
+def _meet(data: ImageDataModule, part: Part) -> list[int]:
     """Load a part as training or validation would; return its items."""
     items = []
     for batch in data.loader(part, training=part == "train", shuffle=part == "train"):
@@ -96,8 +103,8 @@ def start(tiny_config: Callable[..., DictConfig]) -> Iterator[Callable[..., None
 
     def run(*overrides: str) -> None:
         cfg = tiny_config("recipe.freeze_epochs=0", "trainer.limit_train_batches=1", *overrides)
-        hydra = {"mode": None, "overrides": {"task": []}, "runtime": {"cwd": str(Path.cwd())}}
-        HydraConfig.instance().cfg = OmegaConf.create({"hydra": hydra})
+        hydra: dict[str, Any] = {"mode": None, "overrides": {"task": []}, "runtime": {"cwd": str(Path.cwd())}}
+        HydraConfig.instance().cfg = OmegaConf.create({"hydra": hydra})  # type: ignore[assignment]
         cli.run(cfg)
 
     yield run

@@ -15,6 +15,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def mutated(data: bytes, others: list[bytes], rng: np.random.Generator) -> bytes
 
 
 def images(folder: Path) -> tuple[list[bytes], Reader]:
-    from test_zoo_images import GOOD
+    from test_zoo_images import GOOD  # type: ignore[import-not-found]
 
     from pets.data.images import open_image
 
@@ -76,7 +77,7 @@ def images(folder: Path) -> tuple[list[bytes], Reader]:
 
 
 def table(folder: Path) -> tuple[list[bytes], Reader]:
-    from test_zoo_tables import FILES, GOOD
+    from test_zoo_tables import FILES, GOOD  # type: ignore[import-not-found]
 
     from pets.data.sources.table import CsvTable
 
@@ -86,7 +87,7 @@ def table(folder: Path) -> tuple[list[bytes], Reader]:
 
 
 def exclude(folder: Path) -> tuple[list[bytes], Reader]:
-    from test_zoo_tables import FILES, GOOD
+    from test_zoo_tables import FILES, GOOD  # type: ignore[import-not-found]
 
     from pets.data.image_table import read_excluded
 
@@ -172,7 +173,12 @@ def predictions(folder: Path) -> tuple[list[bytes], Reader]:
     losses, files = np.ones(2, np.float32), np.array(["a.jpg", "b.jpg"])
     Predictions(probabilities, np.array([0, 1]), losses, files, ("cat", "dog")).save(folder)
     packed = (folder / "predictions.npz").read_bytes()
-    columns = {"probabilities": probabilities, "targets": np.array([0, 1]), "losses": losses, "files": files}
+    columns: dict[str, Any] = {
+        "probabilities": probabilities,
+        "targets": np.array([0, 1]),
+        "losses": losses,
+        "files": files,
+    }
     np.savez(folder / "predictions.npz", **columns, classes=np.array(["cat", "dog"]))
     return [packed, (folder / "predictions.npz").read_bytes()], lambda path: Predictions.load(path.parent)
 

@@ -7,6 +7,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from pets.data.images import open_image
 Load = Callable[..., ImageDataModule]
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8))
-FRAMES = {"save_all": True, "append_images": [PHOTO.rotate(180)]}
+FRAMES: dict[str, Any] = {"save_all": True, "append_images": [PHOTO.rotate(180)]}
 
 
 def encoded(format: str, image: Image.Image = PHOTO, **options: object) -> bytes:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from pets.evaluation.figures.grids import augmentation_grid, image_grid, overlay, to_pixels, top_losses_figure, wrap
+from tests.evaluation.conftest import MakePredictions
 
 
 def written(figure: Figure) -> list[Text]:
@@ -34,7 +35,7 @@ def test_image_grid_places_every_image_under_its_title() -> None:
     titles = ["Birman", "american_pit_bull_terrier_and_more", "", "pug", "x" * 60]
     figure = image_grid(images, titles, columns=3, heading="First batch")
     assert len(figure.axes) == 5
-    assert [float(axes.images[0].get_array()[0, 0, 0]) for axes in figure.axes] == pytest.approx(
+    assert [float(np.asanyarray(axes.images[0].get_array())[0, 0, 0]) for axes in figure.axes] == pytest.approx(
         [n * 40 / 255 for n in range(5)]
     )
     shown = [text.get_text() for text in written(figure)]
@@ -53,7 +54,7 @@ def test_augmentation_grid_starts_with_the_original() -> None:
     assert [axes.get_title() for axes in figure.axes] == ["original", *(f"view {n}" for n in range(1, 8))]
 
 
-def test_top_losses_show_file_classes_probabilities_and_loss(make_predictions) -> None:
+def test_top_losses_show_file_classes_probabilities_and_loss(make_predictions: MakePredictions) -> None:
     names = ["american_pit_bull_terrier", "staffordshire_bull_terrier"]
     made = make_predictions([[0.123, 0.877], [0.9, 0.1]], [0, 0], names)
     figure = top_losses_figure(made, np.array([0, 1]), torch.rand(2, 3, 8, 8), torch.rand(2, 8, 8))
@@ -72,7 +73,7 @@ def test_top_losses_show_file_classes_probabilities_and_loss(make_predictions) -
 
 
 @pytest.mark.parametrize("n", [1, 4, 5])
-def test_grids_are_tidy_with_long_names(make_predictions, n: int) -> None:
+def test_grids_are_tidy_with_long_names(make_predictions: MakePredictions, n: int) -> None:
     name = "a_class_name_that_is_much_longer_than_the_picture_under_it_is_wide_and_goes_on"
     images = torch.rand(n, 3, 8, 8)
     assert_tidy(image_grid(images, [name] * n, heading="heading"))
@@ -93,7 +94,7 @@ def test_overlay_is_the_image_without_heat_and_shades_of_red_with() -> None:
 
 def test_to_pixels_takes_bytes_and_floats() -> None:
     as_bytes = torch.tensor([[[0, 255]], [[51, 0]], [[0, 0]]], dtype=torch.uint8)
-    expected = [[[0, 0.2, 0], [1, 0, 0]]]
+    expected: list[list[list[float]]] = [[[0, 0.2, 0], [1, 0, 0]]]
     assert to_pixels(as_bytes).tolist() == expected
     np.testing.assert_allclose(to_pixels(as_bytes / 255), expected, atol=1e-7)
 

@@ -11,8 +11,10 @@ from matplotlib.text import Text
 from pets.evaluation.figures.classes import precision_recall_figure, recall_figure, worst_classes
 from pets.evaluation.figures.confusion import confusion_figure
 from pets.evaluation.figures.reliability import reliability_figure
+from pets.evaluation.predictions import Predictions
 from pets.evaluation.report import report
 from pets.model.metrics import reliability_bins
+from tests.evaluation.conftest import FromCounts
 
 MATRIX = np.array([[5, 2, 0], [3, 4, 0], [0, 0, 0]])
 NAMES = ["Birman", "american_pit_bull_terrier", "pug"]
@@ -56,6 +58,7 @@ def test_confusion_colours_show_the_off_diagonal() -> None:
     matrix = np.diag([500, 500, 500])
     matrix[0, 1], matrix[1, 2] = 1, 4
     pixels = confusion_figure(matrix, NAMES).axes[0].images[0].get_array()
+    assert pixels is not None
     whiteness = pixels[..., :3].min(axis=-1)
     assert whiteness[1, 2] < whiteness[0, 1] < 0.9
     assert whiteness[2, 0] == 1.0
@@ -74,7 +77,7 @@ def test_37_classes_fit_and_cells_hold_their_numbers() -> None:
     assert max(label.get_window_extent().width for label in axes.get_xticklabels()) < cell
 
 
-def test_reliability_and_class_figures_hold_their_labels(make_from_counts) -> None:
+def test_reliability_and_class_figures_hold_their_labels(make_from_counts: FromCounts) -> None:
     made = make_from_counts(MATRIX)
     reliability = reliability_figure(reliability_bins(made.probabilities, made.targets))
     assert {"accuracy", "images", "Reliability of 14 predictions, ECE 0.290"} <= set(texts(reliability))
@@ -86,12 +89,12 @@ def test_reliability_and_class_figures_hold_their_labels(make_from_counts) -> No
     legend = [text.get_text() for text in curves.legends[0].get_texts()]
     assert legend == [f"{5 / 7 * 5 / 8 + 2 / 7 * 7 / 14:.2f}  a (14)"], "average precision by hand, worst class"
     line = curves.axes[0].lines[0]
-    np.testing.assert_allclose(line.get_xydata(), [[1, 7 / 14], [5 / 7, 5 / 8], [0, 5 / 8]], rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(line.get_xydata()), [[1, 7 / 14], [5 / 7, 5 / 8], [0, 5 / 8]], rtol=1e-6)
     for figure in (reliability, recall, curves):
         draw(figure)
 
 
-def test_curves_of_precision_and_recall_need_ten_images(make_from_counts) -> None:
+def test_curves_of_precision_and_recall_need_ten_images(make_from_counts: FromCounts) -> None:
     made = make_from_counts(np.array([[9, 1, 0], [0, 9, 0], [0, 2, 8]]))
     assert set(worst_classes(made, 3)) == {0, 2}, "the class of nine is left out"
 
@@ -117,7 +120,7 @@ def test_figures_do_not_depend_on_the_users_settings() -> None:
     ],
     ids=["confusion", "reliability"],
 )
-def test_figures_leave_no_global_state(make: Callable, make_from_counts) -> None:
+def test_figures_leave_no_global_state(make: Callable[[Predictions], Figure], make_from_counts: FromCounts) -> None:
     before = dict(matplotlib.rcParams)
     draw(make(make_from_counts(MATRIX)))
     assert plt.get_fignums() == []

@@ -1,5 +1,6 @@
 """A sweep's picture: numbers are an axis, words are rows, every job has its interval."""
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -22,7 +23,7 @@ def test_numbers_are_an_axis_with_every_setting_on_it() -> None:
     assert x == ["0.0003", "0.003", "0.03"]
     assert figure.axes[0].get_xscale() == "log"
     assert legend == ["a job, 95% interval"], "without repeats no means"
-    interval = figure.axes[0].lines[0].get_ydata()
+    interval = np.asarray(figure.axes[0].lines[0].get_ydata())
     assert list(interval) == [100 * wilson(9, 100).low, 100 * wilson(9, 100).high]
 
 
@@ -38,6 +39,6 @@ def test_words_are_rows_the_lowest_error_first_with_the_mean_of_repeats() -> Non
     assert y == ["resnet34", "resnet18"]
     assert legend == ["mean of a setting", "a job, 95% interval"]
     assert figure.axes[0].yaxis_inverted()
-    ink = [line for line in figure.axes[0].lines if line.get_color() == "#222222"]
-    means = [line.get_xdata()[0] for line in ink if len(line.get_xdata())]
+    ink = [np.asarray(line.get_xdata()) for line in figure.axes[0].lines if line.get_color() == "#222222"]
+    means = [x[0] for x in ink if len(x)]
     assert means == pytest.approx([5, 12])
