@@ -1,7 +1,7 @@
 """From a checked configuration to the objects of a run."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -19,8 +19,26 @@ from pets.errors import UserError
 from pets.evaluation.evaluate import Options
 from pets.model.classifier import Classifier
 from pets.runs.run_folder import RunFolder
+from pets.settings.declare import BY_TARGET
 
 log = logging.getLogger("pets")
+
+
+def locate_targets(cfg: DictConfig) -> None:
+    """Import what a `_target_` names that pets.settings does not declare: a wrong one is refused before work begins.
+
+    Raises:
+        InstantiationException: Naming the key; nothing has been called.
+    """
+    raw: dict[str, Any] = OmegaConf.to_container(cfg)  # type: ignore[assignment]
+    instantiate(_uncalled({name: node for name, node in raw.items() if name != "hydra"}))
+
+
+def _uncalled(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of nested groups only the targets, each to be bound instead of called."""
+    found = {str(name): _uncalled(below) for name, below in node.items() if isinstance(below, Mapping)}
+    target = node.get("_target_")
+    return found | ({} if target is None or target in BY_TARGET else {"_target_": target, "_partial_": True})
 
 
 def data_module(cfg: DictConfig) -> ImageDataModule:

@@ -182,12 +182,14 @@ def _start(cfg: DictConfig) -> float | None:
     from lightning.pytorch.utilities import rank_zero_only
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+    from pets import build
+
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         log.setLevel(logging.WARNING)  # what the first process says is enough
 
     with isolated():
         quiet_lightning()
-        config.locate_targets(cfg)
+        build.locate_targets(cfg)
         try:
             metric: float | None = task.run(cfg)
         except MisconfigurationException as error:

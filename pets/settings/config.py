@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from pets.errors import UserError
@@ -169,23 +168,6 @@ def check_inputs(cfg: DictConfig) -> None:
             continue
         if not Path(path).expanduser().exists():
             raise FileNotFoundError(f"{key}={path} does not exist")
-
-
-def locate_targets(cfg: DictConfig) -> None:
-    """Import whatever a `_target_` names that is not declared here, so that a wrong one is refused before work begins.
-
-    Raises:
-        InstantiationException: Naming the key; nothing has been called.
-    """
-    raw: dict[str, Any] = OmegaConf.to_container(cfg)  # type: ignore[assignment]
-    instantiate(_uncalled({name: node for name, node in raw.items() if name != "hydra"}))
-
-
-def _uncalled(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep of nested groups only the targets, each to be bound instead of called."""
-    found = {str(name): _uncalled(below) for name, below in node.items() if isinstance(below, Mapping)}
-    target = node.get("_target_")
-    return found | ({} if target is None or target in BY_TARGET else {"_target_": target, "_partial_": True})
 
 
 def targets(node: Any) -> Iterator[str]:

@@ -23,8 +23,7 @@ class Order(Callback):
         self.states: list[Any] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        key = np.random.get_state(legacy=False)["state"]["key"]
-        self.states = [torch.get_rng_state().tolist(), random.getstate(), key.tolist()]
+        self.states = [torch.get_rng_state().tolist(), random.getstate(), repr(np.random.get_state())]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self.indices.append(batch.indices.tolist())
