@@ -21,7 +21,7 @@ SWEEP = (
     "-m", "hydra/launcher=slurm", "hydra.launcher.gpus_per_node=null", "hydra.launcher.mem_gb=null",
     "hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=30", "data=regex", "data.presize.size=40",
     "augment.size=32", "data.batch_size=4", "data.num_workers=0", "model=timm", "model.arch=test_resnet",
-    "model.weights=null", "model.head.hidden=8", "recipe.freeze_epochs=0", "recipe.epochs=6", "trainer=cpu",
+    "model.weights=null", "model.head.hidden=8", "recipe.freeze_epochs=0", "recipe.epochs=16", "trainer=cpu",
     "evaluate.at_end=false", "hydra.sweep.dir=sweep", f"seed=range({JOBS // 2})", "callbacks.dashboards.images=1,2",
 )  # fmt: skip
 """Two jobs of every seed, which differ in what they show and not in what they learn."""
@@ -76,7 +76,7 @@ def interrupt(folder: Path, sweep: "subprocess.Popen[str]", act: Callable[[int],
     while time.monotonic() < deadline and sweep.poll() is None:
         for job in range(JOBS):
             started, ended = folder / str(job) / "history.csv", folder / str(job) / "checkpoints" / "best.ckpt"
-            if ended.exists() and len(started.read_text().splitlines()) <= 3 and not stopped(folder / str(job)):
+            if ended.exists() and len(started.read_text().splitlines()) <= 11 and not stopped(folder / str(job)):
                 act(job)
                 wait_until(partial(stopped, folder / str(job)))
                 return job
