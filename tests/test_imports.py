@@ -28,7 +28,8 @@ WITHIN = {
     "evaluation": "intervals predictions threshold interpretation report tta gradcam evaluate "
     "figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve schedule sweep classes confusion reliability grids batches",
-    "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card server",
+    "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card "
+    "corrections server",
     "callbacks": "plain_values training_state checkpoint_io boards step_seed sync_buffers stop mid_epoch finite_loss "
     "head_init one_cycle history progress dashboards lr_finder evaluation",
     "tasks": "find_lr inspect fit evaluate export predict serve check",

@@ -7,8 +7,9 @@ from omegaconf import DictConfig
 
 from pets import records
 from pets.console import path_text
+from pets.deploy.corrections import Corrections
 from pets.deploy.predictor import Predictor
-from pets.deploy.server import Corrections, PredictionServer
+from pets.deploy.server import PredictionServer
 from pets.tasks.predict import default_device
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,8 @@ from PIL import Image
 from pets import Predictor
 from pets.data.sources.table import CsvTable
 from pets.deploy import server as module
-from pets.deploy.server import Corrections, PredictionServer, heat_picture
+from pets.deploy.corrections import Corrections
+from pets.deploy.server import PredictionServer, heat_picture
 from pets.errors import UserError
 from tests.deploy.conftest import BREEDS, SIZE
 
@@ -251,27 +252,6 @@ def test_corrections_at_once_all_land(server: PredictionServer, tiny_pets: Path)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda photo: ask(server, "POST", "/correct?label=pug", photo), photos))
     assert len(CsvTable(server.corrections.path).labels()) == len(photos)
-
-
-def test_a_table_that_is_there_goes_on(tmp_path: Path, photo: bytes) -> None:
-    path = tmp_path / "table.csv"
-    first = Corrections(path)
-    first.add(photo, '=pug, the "dog"')
-    assert Corrections(path).labels == first.labels
-
-
-@pytest.mark.parametrize("text", ["file,label,comment\na.jpg,pug,mine\n", "file,label\na.jpg\n", "", "\0"])
-def test_a_table_of_a_persons_own_is_never_rewritten(tmp_path: Path, text: str) -> None:
-    (tmp_path / "mine.csv").write_text(text)
-    with pytest.raises(UserError, match=r"serve\.corrections=.*mine\.csv is no table of file and label"):
-        Corrections(tmp_path / "mine.csv")
-    assert (tmp_path / "mine.csv").read_text() == text
-
-
-def test_a_full_table_takes_no_more(tmp_path: Path, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_CORRECTIONS", 0)
-    with pytest.raises(UserError, match="holds 0 rows"):
-        Corrections(tmp_path / "table.csv").add(photo, "pug")
 
 
 def test_photographs_are_written_through_no_link(server: PredictionServer, photo: bytes, tmp_path: Path) -> None:
