@@ -2,12 +2,16 @@
 
 Each run trains on the drawn demo set, frozen and unfrozen, in a process of its own that SIGKILL ends while it trains,
 validates or saves. A run survives if resuming its folder ends well; it is identical if weights, optimizer state and
-table of epochs are those of the uninterrupted run, bit for bit.
+table of epochs are those of the uninterrupted run, bit for bit. `--also trainer=ddp_cpu` kills the first of two
+processes. With `--from-start` the moment may also lie before the training, `--also data.cache=disk` then kills while
+the cache is built. `--exports 5` kills exports of the run: what appears is whole, and the next one is the same.
 """
 
 import argparse
 import csv
+import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -45,39 +49,79 @@ def main() -> None:
     """Run, kill, resume, compare, count."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="how many runs are killed")
+    parser.add_argument("--exports", type=int, default=0, help="how many exports are killed")
+    parser.add_argument("--also", nargs="*", default=[], help="further overrides of the runs")
+    parser.add_argument("--from-start", action="store_true", help="kill from the start of the process, not of training")
     parser.add_argument("--seed", type=int, default=0, help="decides the moments")
     parser.add_argument("--out", type=Path, default=Path("outputs/kill_and_resume"), help="folder of the runs; new")
     arguments = parser.parse_args()
     out = arguments.out.resolve()
     out.mkdir(parents=True)
-    command = [*RUN, f"data.root={out}"]
+    os.environ["XDG_CACHE_HOME"] = str(out / "cache")
+    command = [*RUN, f"data.root={out}", *arguments.also]
+    started = time.perf_counter()
     train(*command, f"hydra.run.dir={out / 'straight'}")
-    duration = sum(float(row["seconds"]) for row in rows(out / "straight"))
-    print(f"uninterrupted: {duration:.1f} s of training", flush=True)
+    whole = time.perf_counter() - started
+    training = sum(float(row["seconds"]) for row in rows(out / "straight"))
+    print(f"uninterrupted: {whole:.1f} s, {training:.1f} s of it training", flush=True)
     draw = random.Random(arguments.seed)
     outcomes = []
     for number in range(arguments.kills):
         workers = [f"data.num_workers={WORKERS[(number + turn) % len(WORKERS)]}" for turn in (0, 1)]
-        outcomes.append(
-            kill_and_resume(out / str(number), out / "straight", draw.uniform(0, duration), command, *workers)
-        )
+        if arguments.from_start:
+            shutil.rmtree(out / "cache", ignore_errors=True)
+        seconds = draw.uniform(0, whole if arguments.from_start else training)
+        typed = [*command, workers[0], f"hydra.run.dir={out / str(number)}"]
+        kill(typed, seconds, None if arguments.from_start else "train_loss")
+        outcomes.append(resumed(out / str(number), out / "straight", seconds, typed, workers[1]))
         print(outcomes[-1], flush=True)
     survived, identical = (sum(getattr(one, name) for one in outcomes) for name in ("survived", "identical"))
     print(f"survived {survived} of {len(outcomes)}, identical {identical} of {len(outcomes)}")
-    sys.exit(identical < len(outcomes))
+    same_exports = kill_exports(out, arguments.exports, draw) if arguments.exports else 0
+    sys.exit(identical < len(outcomes) or same_exports < arguments.exports)
 
 
-def kill_and_resume(
-    folder: Path, straight: Path, seconds: float, command: list[str], workers: str, workers_of_the_rest: str
-) -> Outcome:
-    """Kill a run some seconds after its training began, or at once when it is too fast for that, and resume it."""
-    typed = [*command, workers, f"hydra.run.dir={folder}"]
-    process = subprocess.Popen([sys.executable, TRAIN, *typed], stdout=subprocess.PIPE, text=True)
+def kill(command: list[str], seconds: float, after: str | None = None) -> None:
+    """Start a command and kill it some seconds after its start, or after a line with certain words."""
+    process = subprocess.Popen([sys.executable, TRAIN, *command], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    next(line for line in process.stdout if "train_loss" in line)
+    if after:
+        next(line for line in process.stdout if after in line)
     time.sleep(seconds)
     process.kill()
-    process.wait()
+    process.communicate()
+
+
+def kill_exports(out: Path, kills: int, draw: random.Random) -> int:
+    """Kill exports at random moments and export again; return how often the files were those of an undisturbed one."""
+
+    def command(name: str) -> list[str]:
+        return ["task=export", f"ckpt_path={out / 'straight'}", f"hydra.run.dir={out / name}"]
+
+    started = time.perf_counter()
+    train(*command("export"))
+    duration = time.perf_counter() - started
+    equal = 0
+    for number in range(kills):
+        folder, seconds = out / f"export{number}", draw.uniform(0, duration)
+        kill(command(folder.name), seconds)
+        there = (folder / "export").exists()
+        code = 0 if there else train(*command(folder.name))
+        same_files = exported(folder / "export") == exported(out / "export")
+        equal += same_files and code == 0
+        said = f"{'whole already' if there else 'exported again'}: {'the same' if same_files else 'ANOTHER'}"
+        print(f"export killed at {seconds:5.2f} s, {said}", flush=True)
+    print(f"exports the same: {equal} of {kills}")
+    return equal
+
+
+def exported(folder: Path) -> dict[str, bytes | None]:
+    """Return the files of an export; of those whose format holds a time, the name alone."""
+    return {file.name: None if file.suffix in (".pt2", ".onnx") else file.read_bytes() for file in folder.iterdir()}
+
+
+def resumed(folder: Path, straight: Path, seconds: float, typed: list[str], workers_of_the_rest: str) -> Outcome:
+    """Resume a killed run, or start it again where it left no checkpoint, and compare its end."""
     epochs = len(rows(folder)) if (folder / "history.csv").exists() else 0
     writing = any(folder.rglob("*.part"))
     if (folder / "checkpoints" / "last.ckpt").exists():
