@@ -15,8 +15,11 @@ MAX_WORKERS = 8
 """Workers of a loader when `data.num_workers` is null."""
 NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 """CPU capabilities, as torch names them, that multiply bfloat16 in hardware."""
-VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG")
-"""What Lightning sets in the environment for seeds and determinism."""
+VARIABLES = (
+    "PL_GLOBAL_SEED", "PL_SEED_WORKERS", "CUBLAS_WORKSPACE_CONFIG", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK",
+    "LOCAL_RANK", "WORLD_SIZE",
+)  # fmt: skip
+"""What Lightning sets in the environment for seeds, determinism and the processes of a run."""
 LOGGERS = ("lightning", "lightning.pytorch", "lightning.pytorch.profilers")
 """Lightning's, which a run changes."""
 SHARED_MEMORY = Path("/dev/shm")

@@ -19,6 +19,13 @@ from pets import console
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def no_port_is_left() -> Iterator[None]:
+    """Forget the port of processes that a test spawned: two runs at once that a later test starts would share it."""
+    yield
+    os.environ.pop("MASTER_PORT", None)
+
+
 @pytest.fixture(scope="session")
 def tiny_pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A flat folder of 3 breeds x 8 JPEGs, 40 to 64 px, whose colour tells the breed; never written to by a test."""

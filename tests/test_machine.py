@@ -84,6 +84,7 @@ def switches() -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "seed": os.environ.get("PL_GLOBAL_SEED"),
         "cublas": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+        "port": os.environ.get("MASTER_PORT"),
         "filters": list(warnings.filters),
         "show": warnings.showwarning,
     }
@@ -93,6 +94,7 @@ def change_everything() -> None:
     Trainer(accelerator="cpu", deterministic="warn", logger=False, enable_checkpointing=False)
     torch.backends.cudnn.benchmark = not torch.backends.cudnn.benchmark
     seed_everything(7, workers=True, verbose=False)
+    os.environ["MASTER_PORT"] = "1"  # as Lightning's launchers do; the next run in this process is to find its own
     torch.set_float32_matmul_precision("medium")
     torch.set_num_threads(2)
     warnings.simplefilter("ignore")
