@@ -99,7 +99,7 @@ def kill_exports(out: Path, kills: int, draw: random.Random) -> int:
         return ["task=export", f"ckpt_path={out / 'straight'}", f"hydra.run.dir={out / name}"]
 
     started = time.perf_counter()
-    train(*command("export"))
+    train(*command("undisturbed"))
     duration = time.perf_counter() - started
     equal = 0
     for number in range(kills):
@@ -107,7 +107,7 @@ def kill_exports(out: Path, kills: int, draw: random.Random) -> int:
         kill(command(folder.name), seconds)
         there = (folder / "export").exists()
         code = 0 if there else train(*command(folder.name))
-        same_files = exported(folder / "export") == exported(out / "export")
+        same_files = exported(folder / "export") == exported(out / "undisturbed" / "export")
         equal += same_files and code == 0
         said = f"{'whole already' if there else 'exported again'}: {'the same' if same_files else 'ANOTHER'}"
         print(f"export killed at {seconds:5.2f} s, {said}", flush=True)

@@ -16,7 +16,7 @@ import torchvision
 from filelock import FileLock
 
 from pets.data.cache.contents import DIGEST, content_digests, digest
-from pets.data.cache.resized import SIDES, ResizedImages, in_threads, offsets_of, resized_image, shapes_of
+from pets.data.cache.resized import SIDES, PixelFile, ResizedImages, in_threads, offsets_of, resized_image, shapes_of
 from pets.data.image_table import ImageTable
 from pets.data.presize import Presize
 from pets.errors import UserError
@@ -81,7 +81,7 @@ def _on_disk(table: ImageTable, presize: Presize, show_progress: bool) -> tuple[
                 _log.warning("cache: %s is damaged and built anew", path)
             shapes = shapes_of(table, presize)
             _write(path, shapes, table, presize, show_progress)
-            return ResizedImages.mapped(shapes, path), False
+            return ResizedImages(shapes, PixelFile(path)), False
     except OSError as error:
         raise UserError(
             f"data.cache=disk: {folder} cannot be used: {error.strerror or error}; data.cache=ram keeps the images in "
@@ -92,8 +92,7 @@ def _on_disk(table: ImageTable, presize: Presize, show_progress: bool) -> tuple[
 def _write(path: Path, shapes: np.ndarray, table: ImageTable, presize: Presize, show_progress: bool) -> None:
     """Write the file under another name, and give it its own once it is whole.
 
-    A file that another process has mapped is never written to, only replaced. One that some other program cuts short
-    meanwhile ends the process that reads what is gone (SIGBUS): nothing can be done about that from here.
+    A file that another process reads is never written to, only replaced.
     """
     offsets = offsets_of(shapes)
     needed, free = offsets[-1] + shapes.nbytes + DIGEST, shutil.disk_usage(path.parent).free
@@ -117,7 +116,7 @@ def _write(path: Path, shapes: np.ndarray, table: ImageTable, presize: Presize, 
 
 
 def _read(path: Path, n: int) -> ResizedImages | None:
-    """Map the file of n images; None if there is none, or if a byte of it is not what was written."""
+    """Open the file of n images; None if there is none, or if a byte of it is not what was written."""
     if not path.is_file():
         return None
     tail = SIDES.itemsize * 2 * n + DIGEST
@@ -130,7 +129,7 @@ def _read(path: Path, n: int) -> ResizedImages | None:
         written = file.read()
     if (shapes < 1).any() or offsets_of(shapes)[-1] != size - tail:
         return None
-    images = ResizedImages.mapped(shapes, path)
+    images = ResizedImages(shapes, PixelFile(path))
     digests = in_threads(lambda index: digest(images[index].permute(1, 2, 0).numpy()), n)
     return images if digest(shapes, np.stack(digests)).tobytes() == written else None
 

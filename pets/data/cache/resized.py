@@ -1,5 +1,7 @@
-"""Resized images of many sizes in one piece of memory: what `data.cache` keeps."""
+"""Resized images of many sizes, in one piece of memory or in one file: what `data.cache` keeps."""
 
+import os
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,40 +22,55 @@ SIDES = np.dtype("<i4")
 T = TypeVar("T")
 
 
+class PixelFile:
+    """The bytes of a file that stays open, read where they are asked for; `file[start:stop]` is uint8 (stop - start,).
+
+    A mapped file would need no copy, and ends the process (SIGBUS) when another program cuts it short.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self.descriptor)
+
+    def __getitem__(self, part: slice) -> Tensor:
+        content = bytearray(os.pread(self.descriptor, part.stop - part.start, part.start))
+        if len(content) < part.stop - part.start:
+            raise SampleError(f"{self.path} was cut short while it was in use: start the run again")
+        return torch.frombuffer(content, dtype=torch.uint8)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PixelFile, (self.path,)  # another process opens it too
+
+
 class ResizedImages:
-    """The resized images of a table, one after the other in one piece of memory, which forked workers share.
+    """The resized images of a table, one after the other, in memory that forked workers share or in one file.
 
     Args:
         shapes: int32 (n, 2) height and width of each image.
         pixels: uint8 (`offsets_of(shapes)[-1]`,): each image row after row, the three colours of a pixel together.
-        path: The file that `pixels` is mapped from, if any: another process maps it too instead of receiving a copy.
     """
 
-    def __init__(self, shapes: np.ndarray, pixels: Tensor, path: Path | None = None) -> None:
+    def __init__(self, shapes: np.ndarray, pixels: Tensor | PixelFile) -> None:
         self.shapes = shapes
         self.offsets = offsets_of(shapes)
         self.pixels = pixels
-        self.path = path
-
-    @classmethod
-    def mapped(cls, shapes: np.ndarray, path: Path) -> "ResizedImages":
-        """Map a file that begins with the pixels; its pages are those of all processes of the machine."""
-        size = int(offsets_of(shapes)[-1])
-        return cls(shapes, torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8), path)
 
     def __len__(self) -> int:
         return len(self.shapes)
 
     def __getitem__(self, index: int) -> Tensor:
-        """Return one image as `Presize.resize` does, uint8 (3, H, W): a view, to be read only."""
+        """Return one image as `Presize.resize` does, uint8 (3, H, W), to be read only.
+
+        Raises:
+            SampleError: Another program has cut the file short.
+        """
         height, width = self.shapes[index].tolist()
-        pixels = self.pixels[self.offsets[index] : self.offsets[index + 1]]
+        pixels = self.pixels[int(self.offsets[index]) : int(self.offsets[index + 1])]
         return pixels.view(height, width, 3).permute(2, 0, 1)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self.path is None:
-            return ResizedImages, (self.shapes, self.pixels)
-        return ResizedImages.mapped, (self.shapes, self.path)
+        return ResizedImages, (self.shapes, self.pixels)
 
 
 def offsets_of(shapes: np.ndarray) -> np.ndarray:
