@@ -1,14 +1,16 @@
 """`python benchmarks/kill_sweeps.py`: kill a sweep at random moments, run it again each time, compare its leaderboard.
 
-One folder is swept again and again. SIGKILL ends sometimes the outer process alone and sometimes its jobs as well, so
-that jobs of the sweep before may still write when the next one begins. The last sweep is left alone; its leaderboard is
-to be that of a sweep that nobody disturbed, but for the times.
+A folder is swept again and again. SIGKILL ends sometimes the outer process alone and sometimes its jobs as well, so
+that jobs of the sweep before may still write when the next one begins. A sweep that ends before it is killed is
+compared and removed, and the next begins anew; the last one is left alone. Every leaderboard is to be that of a sweep
+that nobody disturbed, but for the times.
 """
 
 import argparse
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,27 +44,42 @@ def main() -> None:
     print(f"undisturbed: {duration:.1f} s", flush=True)
     draw = random.Random(arguments.seed)
     killed = [*command, f"hydra.sweep.dir={out / 'killed'}"]
-    for number in range(arguments.kills):
+    kills, ended, equal = 0, 0, 0
+    while kills < arguments.kills:
         seconds, everything = draw.uniform(0, duration), draw.random() < 0.5
-        print(f"{number}: {kill_after(seconds, everything, killed)}", flush=True)
-    last = subprocess.run(killed, check=False, stdout=subprocess.DEVNULL).returncode
-    equal = last == 0 and rows(out / "killed") == rows(out / "straight")
-    print(f"after {arguments.kills} kills: {'the same leaderboard' if equal else f'another leaderboard, code {last}'}")
-    sys.exit(not equal)
+        if kill_after(seconds, everything, killed):
+            kills += 1
+            print(
+                f"{kills}: after {seconds:.1f} s, {'with its jobs' if everything else 'the outer process alone'}",
+                flush=True,
+            )
+        else:
+            ended, equal = ended + 1, equal + same(out)
+            shutil.rmtree(out / "killed")
+    subprocess.run(killed, check=False, stdout=subprocess.DEVNULL)
+    ended, equal = ended + 1, equal + same(out)
+    print(f"{kills} kills, {ended} sweeps that ended, {equal} of them with the leaderboard of the undisturbed one")
+    sys.exit(equal < ended)
 
 
-def kill_after(seconds: float, everything: bool, command: list[str]) -> str:
-    """Start a sweep and kill it, with or without its jobs, after some seconds; say what happened."""
+def kill_after(seconds: float, everything: bool, command: list[str]) -> bool:
+    """Start a sweep and kill it, with or without its jobs, after some seconds; False if it ended before."""
     sweep = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        return f"ended by itself with code {sweep.wait(timeout=seconds)}"
+        sweep.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
         if everything:
             os.killpg(sweep.pid, signal.SIGKILL)
         else:
             sweep.kill()
         sweep.wait()
-    return f"killed after {seconds:.1f} s, {'with its jobs' if everything else 'the outer process alone'}"
+        return True
+    return False
+
+
+def same(out: Path) -> bool:
+    """Compare the leaderboards of the killed and of the undisturbed sweep."""
+    return (out / "killed" / "leaderboard.csv").exists() and rows(out / "killed") == rows(out / "straight")
 
 
 def rows(sweep: Path) -> list[dict[str, str]]:
