@@ -55,7 +55,7 @@ def fit(
     """Train a model by a recipe and print the table of epochs.
 
     Args:
-        model: What learns. Trained before, it goes on from its weights.
+        model: The model to train; one that was trained before continues from its weights.
         data: What it learns from.
         recipe: The phases, as `fine_tune` or `one_cycle` make them.
         seed: Decides dropout; the model and the data have seeds of their own.

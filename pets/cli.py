@@ -133,7 +133,7 @@ def _check_free(folder: RunFolder, cfg: DictConfig) -> None:
 
 
 def _announcement(cfg: DictConfig, folder: RunFolder) -> str:
-    """Return the line that says what is about to run, while the imports go on."""
+    """Return the line that says what is about to run, printed before the slow imports."""
     choices = cfg.hydra.runtime.choices
     shown = [f"{group}={choices[group]}" for group in ("experiment", "data", "model", "recipe") if choices.get(group)]
     return f"{cfg.task}: {', '.join(shown)}, seed={cfg.seed} -> {folder.path}"
@@ -159,7 +159,7 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def _refuse(error: Exception) -> NoReturn:
-    """Leave with one line for an error that a person can mend; let any other go on."""
+    """Leave with one line for an error that a person can mend; raise any other."""
     if not is_user_error(error) or os.environ.get("HYDRA_FULL_ERROR") == "1":
         raise error
     log.debug("stopped by an error", exc_info=error)

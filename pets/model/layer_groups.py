@@ -93,7 +93,7 @@ def set_trainable(network: Layered, frozen: Collection[str], *, keep_norms: bool
         for parameter in members:
             parameter.requires_grad_(layer not in frozen or id(parameter) in exempt)
             if not parameter.requires_grad:
-                # A stale gradient would go on moving the weights: optimizers skip only those that are None.
+                # A stale gradient would keep moving the weights: optimizers skip only those that are None.
                 parameter.grad = None
 
 

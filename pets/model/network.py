@@ -55,7 +55,7 @@ class Network(nn.Module):
             library: Library of the backbone.
             head: Options of `build_head` (kind, hidden, dropout) that differ from those of `pets.settings.model.Head`.
             loss: The loss; cross entropy by default.
-            frozen_bn: Norms of frozen groups either "train" (fastai: they go on learning and collecting statistics)
+            frozen_bn: Norms of frozen groups either "train" (fastai: they keep learning and collecting statistics)
                 or stay as they are, in "eval" mode. With "always" the body's norms keep the statistics of pretrained
                 weights even when everything learns: batches of a small set would spoil them. Random weights have no
                 statistics to keep, so for them "always" means "eval".

@@ -26,87 +26,75 @@ INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 class Data:
     """How images are loaded."""
 
-    root: Annotated[PathText, Input, Field(description="where the images are; see conf/data")] = "data"
-    classes: Annotated[
-        Annotated[Sequence[Text], Field(min_length=1)] | None,
-        Field(description="list of class names, whose order is kept; null: the labels found, sorted"),
-    ] = None
-    batch_size: Annotated[int, Field(ge=1, description="images a step and device")] = 64
-    num_workers: Annotated[
-        Annotated[int, Field(ge=0, le=256)] | None,
-        Field(description="worker processes a loader; null: one a core, at most 8"),
-    ] = None
-    seed: Annotated[int, Field(ge=0, description="decides order, crops and augmentation")] = 42
-    sampler: Annotated[
-        Sampler,
-        Field(
-            description="uniform (an epoch is every training image once), balanced (an epoch is as many images, each "
-            "class as often: images of rare classes repeat, each time augmented anew)"
-        ),
-    ] = "uniform"
-    on_error: Annotated[
-        Literal["raise", "skip"],
-        Field(
-            description="an image that cannot be decoded: raise ends the run, "
-            "skip looks for them first and lists them in splits.json"
-        ),
-    ] = "raise"
-    exclude: Annotated[
-        PathText | None,
-        Input,
-        Field(description="path of a CSV file whose column `file` names images to leave out"),
-    ] = None
-    relabel: Annotated[
-        PathText | None,
-        Input,
-        Field(description="path of a CSV file whose columns `file` and `label` correct labels"),
-    ] = None
-    cache: Annotated[
-        Cache,
-        Field(
-            description="decoded images are kept: none, ram (for this run), "
-            "disk (the user's cache folder, for later runs too)"
-        ),
-    ] = "none"
+    root: Annotated[PathText, Input] = "data"
+    """where the images are; see conf/data"""
+    classes: Annotated[Sequence[Text], Field(min_length=1)] | None = None
+    """list of class names, whose order is kept; null: the labels found, sorted"""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """images a step and device"""
+    num_workers: Annotated[int, Field(ge=0, le=256)] | None = None
+    """worker processes a loader; null: one a core, at most 8"""
+    seed: Annotated[int, Field(ge=0)] = 42
+    """decides order, crops and augmentation"""
+    sampler: Sampler = "uniform"
+    """uniform (an epoch is every training image once), balanced (an epoch is as many images, each class as often:
+    images of rare classes repeat, each time augmented anew)"""
+    on_error: Literal["raise", "skip"] = "raise"
+    """an image that cannot be decoded: raise ends the run, skip looks for them first and lists them in splits.json"""
+    exclude: Annotated[PathText | None, Input] = None
+    """path of a CSV file whose column `file` names images to leave out"""
+    relabel: Annotated[PathText | None, Input] = None
+    """path of a CSV file whose columns `file` and `label` correct labels"""
+    cache: Cache = "none"
+    """decoded images are kept: none, ram (for this run), disk (the user's cache folder, for later runs too)"""
 
 
 @declared("data.source", "pets.data.sources.folder.ImageFolder")
 class Folder:
     """A folder of images."""
 
-    root: Annotated[PathText, Field(description="set data.root")]
-    recursive: Annotated[bool, Field(description="look into folders inside it")] = True
+    root: PathText
+    """set data.root"""
+    recursive: bool = True
+    """look into folders inside it"""
 
 
 @declared("data.source", "pets.data.sources.oxford_pets.OxfordPets")
 class OxfordPets:
     """Oxford-IIIT Pet."""
 
-    root: Annotated[PathText, Field(description="set data.root")]
+    root: PathText
+    """set data.root"""
 
 
 @declared("data.source", "pets.data.sources.drawn.demo_set.DemoSet")
 class Demo:
     """The drawn demo set."""
 
-    root: Annotated[PathText, Field(description="set data.root")]
-    seed: Annotated[int, Field(ge=0, description="decides every stroke")] = 0
-    per_breed: Annotated[int, Field(ge=2, description="images of each of the 8 breeds")] = 30
+    root: PathText
+    """set data.root"""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """decides every stroke"""
+    per_breed: Annotated[int, Field(ge=2)] = 30
+    """images of each of the 8 breeds"""
 
 
 @declared("data.source", "pets.data.sources.table.CsvTable")
 class Table:
     """A CSV file that lists the images."""
 
-    path: Annotated[PathText, Input, Field(description="the table: UTF-8, separated by comma, semicolon, tab or bar")]
-    root: Annotated[PathText | None, Field(description="set data.root")] = None
-    file_column: Annotated[Text, Field(description="column of the paths")] = "file"
-    label_column: Annotated[Text, Field(description="column of the labels")] = "label"
-    valid_column: Annotated[
-        Text | None,
-        Field(description="for split.method=column: column of true or false, 1 or 0: whether to validate on the image"),
-    ] = None
-    split_column: Annotated[Text | None, Field(description="or instead: column of train, valid and test")] = None
+    path: Annotated[PathText, Input]
+    """the table: UTF-8, separated by comma, semicolon, tab or bar"""
+    root: PathText | None = None
+    """set data.root"""
+    file_column: Text = "file"
+    """column of the paths"""
+    label_column: Text = "label"
+    """column of the labels"""
+    valid_column: Text | None = None
+    """for split.method=column: column of true or false, 1 or 0: whether to validate on the image"""
+    split_column: Text | None = None
+    """or instead: column of train, valid and test"""
 
     @model_validator(mode="after")
     def _one_column(self) -> "Table":
@@ -122,10 +110,8 @@ class Table:
 class Regex:
     """Labels from file names."""
 
-    pattern: Annotated[
-        Text,
-        Field(description="searched for in the file name; the label is the group `label`, or else the first"),
-    ] = r"(.+)_\d+\.jpg$"
+    pattern: Text = r"(.+)_\d+\.jpg$"
+    """searched for in the file name; the label is the group `label`, or else the first"""
 
     @field_validator("pattern")
     @classmethod
@@ -153,46 +139,24 @@ class FromTable:
 class Split:
     """How the files are split."""
 
-    method: Annotated[
-        Literal["auto", "random", "stratified", "kfold", "folders", "official", "column"],
-        Field(
-            description="auto (folders if data.root holds them, else random), random, stratified, kfold, "
-            "folders (train, valid and test), official (lists that come with the data), column (of a table)"
-        ),
-    ] = "auto"
-    valid_pct: Annotated[
-        float,
-        Field(gt=0, lt=1, description="share of the images to validate on, where the parts are not given"),
-    ] = 0.2
-    test_pct: Annotated[
-        float,
-        Field(
-            ge=0,
-            lt=1,
-            description="share of a third part that training never sees, where the parts are not given; 0: none",
-        ),
-    ] = 0.0
-    seed: Annotated[
-        int,
-        Field(ge=0, description="decides what is drawn of the split, whatever the seed of the run"),
-    ] = 42
-    group_by: Annotated[
-        Text | None,
-        Field(
-            description="images that stay in one part: a column of the table, a regular expression whose group in the "
-            "file name they share, duplicates (images that look the same); null: each on its own"
-        ),
-    ] = None
-    folds: Annotated[int, Field(ge=2, le=100, description="for kfold: parts that take turns to be validated on")] = 5
-    fold: Annotated[int, Field(ge=0, description="for kfold: which of them this run validates on, from 0")] = 0
-    manifest: Annotated[
-        PathText | None,
-        Input,
-        Field(
-            alias="from",
-            description="path of a splits.json whose parts are used again; then all of the above has no effect",
-        ),
-    ] = None
+    method: Literal["auto", "random", "stratified", "kfold", "folders", "official", "column"] = "auto"
+    """auto (folders if data.root holds them, else random), random, stratified, kfold, folders (train, valid and test),
+    official (lists that come with the data), column (of a table)"""
+    valid_pct: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """share of the images to validate on, where the parts are not given"""
+    test_pct: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """share of a third part that training never sees, where the parts are not given; 0: none"""
+    seed: Annotated[int, Field(ge=0)] = 42
+    """decides what is drawn of the split, whatever the seed of the run"""
+    group_by: Text | None = None
+    """images that stay in one part: a column of the table, a regular expression whose group in the file name they
+    share, duplicates (images that look the same); null: each on its own"""
+    folds: Annotated[int, Field(ge=2, le=100)] = 5
+    """for kfold: parts that take turns to be validated on"""
+    fold: Annotated[int, Field(ge=0)] = 0
+    """for kfold: which of them this run validates on, from 0"""
+    manifest: Annotated[PathText | None, Input, Field(alias="from")] = None
+    """path of a splits.json whose parts are used again; then all of the above has no effect"""
 
     @model_validator(mode="after")
     def _fold_of_folds(self) -> "Split":
@@ -218,19 +182,9 @@ class Split:
 class Presize:
     """The item transform."""
 
-    size: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=8192,
-            description="side of the uint8 square that travels to the device, in pixels; well above augment.size",
-        ),
-    ] = 384
-    method: Annotated[
-        PresizeMethod,
-        Field(description="crop (a square of the short side), pad, squish, native (crop, but never enlarged)"),
-    ] = "crop"
-    interpolation: Annotated[
-        Interpolation,
-        Field(description="bicubic, bilinear (fastai's); antialiased"),
-    ] = "bicubic"
+    size: Annotated[int, Field(ge=1, le=8192)] = 384
+    """side of the uint8 square that travels to the device, in pixels; well above augment.size"""
+    method: PresizeMethod = "crop"
+    """crop (a square of the short side), pad, squish, native (crop, but never enlarged)"""
+    interpolation: Interpolation = "bicubic"
+    """bicubic, bilinear (fastai's); antialiased"""

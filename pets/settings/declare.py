@@ -1,10 +1,12 @@
-"""Declaring settings: a frozen dataclass whose fields know their type and range, and that refuses anything else.
+"""Declaring settings: a frozen dataclass whose fields know their type, range and sentence, and refuse anything else.
 
-A declaration is an ordinary class of typed fields; pydantic checks it strictly (no text is a number, true is not 1).
+A declaration is an ordinary class of typed fields; pydantic checks it strictly (no text is a number, true is not 1),
+and the text below a field is its sentence in `--help`.
 
     @declared("augment")
     class Augment:
-        size: Annotated[int, Field(ge=8, le=8192, description="side of the images, in pixels")] = 224
+        size: Annotated[int, Field(ge=8, le=8192)] = 224
+        \"\"\"side of the images, in pixels\"\"\"
 """
 
 import difflib
@@ -78,11 +80,16 @@ def declared(
 
     The class raises `UserError` in one line for a wrong value, a missing one and an unknown key.
     """
-    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True)
+    config = ConfigDict(
+        strict=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True,
+        use_attribute_docstrings=True,
+    )  # fmt: skip
 
     def decorate(cls: type[T]) -> type[T]:
         made: Any = pydantic.dataclasses.dataclass(cls, frozen=True, config=config)
         made.PREFIX, made.TARGET, made.CHILDREN, made.PASSED = prefix, target, tuple(children), passed
+        for info in made.__pydantic_fields__.values():
+            info.description = " ".join((info.description or "").split())
 
         @wraps(made.__init__)
         def __init__(self: T, /, *args: Any, **values: Any) -> None:

@@ -63,7 +63,7 @@ def _sections(raw: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         for name, field in fields(declaration).items():
             if name in node:
                 key = f"{prefix}.{name}" if prefix else name
-                says, range_ = field.description or "", allowed(field)
+                says, range_ = str(field.description), allowed(field)
                 lines.append(f"  {key}={_shown(node[name])}")
                 lines += textwrap.wrap(
                     says if range_ in says or range_ == "a text" else f"{says} [{range_}]",

@@ -16,35 +16,20 @@ Momenta = Annotated[Sequence[Annotated[float, Field(ge=0, lt=1)]], Field(min_len
 class FineTune:
     """fastai's `Learner.fine_tune`."""
 
-    epochs: Annotated[int, Field(ge=0, description="epochs with everything unfrozen")] = 2
-    freeze_epochs: Annotated[int, Field(ge=0, description="epochs with only the head learning, before that")] = 1
-    base_lr: Annotated[
-        float,
-        Field(
-            gt=0,
-            description="highest learning rate of the head while the body is frozen; half of it afterwards",
-        ),
-    ] = 0.002
-    lr_mult: Annotated[
-        float,
-        Field(
-            gt=0,
-            description="once unfrozen: learning rate of the head divided by that of the early layers",
-        ),
-    ] = 100.0
-    pct_start: Annotated[
-        float,
-        Field(gt=0, lt=1, description="share of the unfrozen phase in which the learning rate rises"),
-    ] = 0.3
-    div: Annotated[
-        float,
-        Field(ge=1, description="the unfrozen phase starts at its highest learning rate divided by this"),
-    ] = 5.0
-    momenta: Annotated[Momenta, Field(description="momentum (beta1) at the start, peak and end of a phase")] = (
-        0.95,
-        0.85,
-        0.95,
-    )
+    epochs: Annotated[int, Field(ge=0)] = 2
+    """epochs with everything unfrozen"""
+    freeze_epochs: Annotated[int, Field(ge=0)] = 1
+    """epochs with only the head learning, before that"""
+    base_lr: Annotated[float, Field(gt=0)] = 0.002
+    """highest learning rate of the head while the body is frozen; half of it afterwards"""
+    lr_mult: Annotated[float, Field(gt=0)] = 100.0
+    """once unfrozen: learning rate of the head divided by that of the early layers"""
+    pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """share of the unfrozen phase in which the learning rate rises"""
+    div: Annotated[float, Field(ge=1)] = 5.0
+    """the unfrozen phase starts at its highest learning rate divided by this"""
+    momenta: Momenta = (0.95, 0.85, 0.95)
+    """momentum (beta1) at the start, peak and end of a phase"""
 
     @model_validator(mode="after")
     def _some_epoch(self) -> "FineTune":
@@ -57,26 +42,21 @@ class FineTune:
 class OneCycle:
     """fastai's `freeze`, `unfreeze` and `fit_one_cycle`, call by call."""
 
-    phases: Annotated[
-        Sequence[Any],
-        Field(
-            min_length=1,
-            description="one after the other; also pct_start, div, div_final, momenta and size "
-            "(side of its training images) can be set in each",
-        ),
-    ]
-    base_lr: Annotated[
-        Rate | None,
-        Field(description="scales all phases so that the head peaks at this in the first; null keeps them as they are"),
-    ] = None
+    phases: Annotated[Sequence[Any], Field(min_length=1)]
+    """one after the other; also pct_start, div, div_final, momenta and size (side of its training images) can be set in
+    each"""
+    base_lr: Rate | None = None
+    """scales all phases so that the head peaks at this in the first; null keeps them as they are"""
 
 
 @declared("recipe.phases[]")
 class Phase:
     """One cycle of training (fastai's `fit_one_cycle`, with its constants)."""
 
-    epochs: Annotated[int, Field(ge=1, description="epochs of the phase")]
-    frozen: Annotated[bool, Field(description="train the head only")]
+    epochs: Annotated[int, Field(ge=1)]
+    """epochs of the phase"""
+    frozen: bool
+    """train the head only"""
     lr: Annotated[
         Rate | Annotated[Sequence[Rate], Field(min_length=1)],
         Field(
@@ -84,18 +64,16 @@ class Phase:
             "or one for each of " + ", ".join(GROUPS)
         ),
     ]
-    pct_start: Annotated[
-        float, Field(gt=0, lt=1, description="share of the phase in which the learning rate rises")
-    ] = 0.25
-    div: Annotated[float, Field(ge=1, description="the first learning rate is the peak divided by this")] = 25.0
-    div_final: Annotated[float, Field(ge=1, description="the last learning rate is the peak divided by this")] = 1e5
-    momenta: Annotated[
-        Momenta, Field(description="momentum (Adam's beta1) at the start, at the peak and at the end")
-    ] = (0.95, 0.85, 0.95)
-    size: Annotated[
-        Annotated[int, Field(ge=8, le=8192)] | None,
-        Field(description="side of the training images in pixels; null: augment.size, which evaluation keeps"),
-    ] = None
+    pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    """share of the phase in which the learning rate rises"""
+    div: Annotated[float, Field(ge=1)] = 25.0
+    """the first learning rate is the peak divided by this"""
+    div_final: Annotated[float, Field(ge=1)] = 1e5
+    """the last learning rate is the peak divided by this"""
+    momenta: Momenta = (0.95, 0.85, 0.95)
+    """momentum (Adam's beta1) at the start, at the peak and at the end"""
+    size: Annotated[int, Field(ge=8, le=8192)] | None = None
+    """side of the training images in pixels; null: augment.size, which evaluation keeps"""
 
     @field_validator("lr", "momenta")
     @classmethod

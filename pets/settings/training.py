@@ -15,24 +15,18 @@ Batches = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)] | No
 class LRFinder:
     """The LR range test before training."""
 
-    mode: Annotated[
-        Literal["report", "apply"],
-        Field(
-            description="report: show curve and suggestions, leave the run as it is; "
-            "apply: use one as base learning rate"
-        ),
-    ] = "report"
-    suggestion: Annotated[
-        Literal["valley", "slide", "steep", "minimum"],
-        Field(description="whose suggestion becomes recipe.base_lr: valley, slide, steep, minimum"),
-    ] = "valley"
-    start_lr: Annotated[float, Field(gt=0, description="first learning rate of the test, of the head")] = 1e-7
-    end_lr: Annotated[
-        float,
-        Field(gt=0, description="learning rate it would end at, had the loss not diverged before"),
-    ] = 10.0
-    num_steps: Annotated[int, Field(ge=30, description="optimizer steps of the test")] = 100
-    dirpath: Annotated[PathText | None, Output, Field(description="folder of lr_finder.json and lr_finder.png")] = None
+    mode: Literal["report", "apply"] = "report"
+    """report: show curve and suggestions, leave the run as it is; apply: use one as base learning rate"""
+    suggestion: Literal["valley", "slide", "steep", "minimum"] = "valley"
+    """whose suggestion becomes recipe.base_lr: valley, slide, steep, minimum"""
+    start_lr: Annotated[float, Field(gt=0)] = 1e-7
+    """first learning rate of the test, of the head"""
+    end_lr: Annotated[float, Field(gt=0)] = 10.0
+    """learning rate it would end at, had the loss not diverged before"""
+    num_steps: Annotated[int, Field(ge=30)] = 100
+    """optimizer steps of the test"""
+    dirpath: Annotated[PathText | None, Output] = None
+    """folder of lr_finder.json and lr_finder.png"""
 
     @model_validator(mode="after")
     def _upwards(self) -> "LRFinder":
@@ -45,25 +39,26 @@ class LRFinder:
 class Progress:
     """The progress bar."""
 
-    bar: Annotated[Literal["auto", "on", "off"], Field(description="auto: a bar on a terminal only; on, off")] = "auto"
+    bar: Literal["auto", "on", "off"] = "auto"
+    """auto: a bar on a terminal only; on, off"""
 
 
 @declared("callbacks.dashboards", "pets.callbacks.dashboards.Dashboards")
 class Dashboards:
     """What loggers show besides curves."""
 
-    images: Annotated[int, Field(ge=1, description="images of the first batch shown before and after augmentation")] = 3
+    images: Annotated[int, Field(ge=1)] = 3
+    """images of the first batch shown before and after augmentation"""
 
 
 @declared("callbacks.checkpoint", "pets.callbacks.checkpoint_io.best_checkpoint", passed=None)
 class BestCheckpoint:
     """best.ckpt; what else Lightning's ModelCheckpoint takes is passed on."""
 
-    monitor: Annotated[Text, Field(description='what "best" means')] = "valid/error_rate"
-    mode: Annotated[
-        Literal["min", "max"] | None,
-        Field(description="null: follows from monitor; min or max for a metric that a callback of your own logs"),
-    ] = None
+    monitor: Text = "valid/error_rate"
+    """what "best" means"""
+    mode: Literal["min", "max"] | None = None
+    """null: follows from monitor; min or max for a metric that a callback of your own logs"""
 
     @model_validator(mode="after")
     def _towards_the_better(self) -> "BestCheckpoint":
@@ -84,42 +79,38 @@ PASSED = (
 class Trainer:
     """Lightning's Trainer."""
 
-    accelerator: Annotated[Text, Field(description="auto, cpu, gpu")] = "auto"
-    devices: Annotated[
-        Annotated[int, Field(ge=1)] | Text | Sequence[Annotated[int, Field(ge=0)]],
-        Field(description="processes on this machine"),
-    ] = 1
-    num_nodes: Annotated[int, Field(ge=1, description="machines")] = 1
-    strategy: Annotated[Text, Field(description="auto, ddp_find_unused_parameters_true, ...")] = "auto"
-    precision: Annotated[
-        Literal["auto", "32-true", "bf16-mixed", "16-mixed"],
-        Field(description="32-true, bf16-mixed, 16-mixed; auto: bf16-mixed where the hardware has it natively"),
-    ] = "32-true"
-    accumulate_grad_batches: Annotated[int, Field(ge=1, description="batches an optimizer step")] = 1
-    gradient_clip_val: Annotated[
-        Annotated[float, Field(ge=0)] | None,
-        Field(description="largest gradient norm; null for no clipping"),
-    ] = None
-    max_steps: Annotated[
-        int,
-        Field(ge=-1, description="optimizer steps after which the run ends, -1 for the recipe's epochs"),
-    ] = -1
-    limit_train_batches: Annotated[
-        Batches, Field(description="batches an epoch (int) or share of them (float); null for all")
-    ] = None
-    limit_val_batches: Annotated[Batches, Field(description="the same for validation")] = None
-    log_every_n_steps: Annotated[int, Field(ge=1, description="optimizer steps between two points of a curve")] = 5
-    num_sanity_val_steps: Annotated[int, Field(ge=-1, description="validation batches tried before training")] = 0
-    deterministic: Annotated[
-        bool | Literal["warn"],
-        Field(
-            description="true: the same bits in every run on a GPU too, at some cost in speed (warn: where torch can); "
-            "on a CPU they are the same anyway"
-        ),
-    ] = False
-    sync_batchnorm: Annotated[bool, Field(description="share batch statistics between processes")] = False
-    use_distributed_sampler: Annotated[
-        Literal[False], Field(description="the data module shares the items out itself")
-    ] = False
-    enable_model_summary: Annotated[bool, Field(description="the table of layer groups takes its place")] = False
-    enable_autolog_hparams: Annotated[bool, Field(description="the dashboards callback writes them, once")] = False
+    accelerator: Text = "auto"
+    """auto, cpu, gpu"""
+    devices: Annotated[int, Field(ge=1)] | Text | Sequence[Annotated[int, Field(ge=0)]] = 1
+    """processes on this machine"""
+    num_nodes: Annotated[int, Field(ge=1)] = 1
+    """machines"""
+    strategy: Text = "auto"
+    """auto, ddp_find_unused_parameters_true, ..."""
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """32-true, bf16-mixed, 16-mixed; auto: bf16-mixed where the hardware has it natively"""
+    accumulate_grad_batches: Annotated[int, Field(ge=1)] = 1
+    """batches an optimizer step"""
+    gradient_clip_val: Annotated[float, Field(ge=0)] | None = None
+    """largest gradient norm; null for no clipping"""
+    max_steps: Annotated[int, Field(ge=-1)] = -1
+    """optimizer steps after which the run ends, -1 for the recipe's epochs"""
+    limit_train_batches: Batches = None
+    """batches an epoch (int) or share of them (float); null for all"""
+    limit_val_batches: Batches = None
+    """the same for validation"""
+    log_every_n_steps: Annotated[int, Field(ge=1)] = 5
+    """optimizer steps between two points of a curve"""
+    num_sanity_val_steps: Annotated[int, Field(ge=-1)] = 0
+    """validation batches tried before training"""
+    deterministic: bool | Literal["warn"] = False
+    """true: the same bits in every run on a GPU too, at some cost in speed (warn: where torch can); on a CPU they are
+    the same anyway"""
+    sync_batchnorm: bool = False
+    """share batch statistics between processes"""
+    use_distributed_sampler: Literal[False] = False
+    """the data module shares the items out itself"""
+    enable_model_summary: bool = False
+    """the table of layer groups takes its place"""
+    enable_autolog_hparams: bool = False
+    """the dashboards callback writes them, once"""

@@ -1,4 +1,4 @@
-"""A job of a sweep: done once, given its share of the machine; when it fails, the others go on."""
+"""A job of a sweep: done once, given its share of the machine; when it fails, the others continue."""
 
 import logging
 import math
