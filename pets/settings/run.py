@@ -26,7 +26,7 @@ class Run:
     """`last`, a run folder or a checkpoint: what to resume, evaluate, predict with, export or serve"""
     source: Text | None = None
     """what task=predict predicts: an image, a folder, a glob in quotes, or a CSV file"""
-    optimized_metric: Literal[tuple(METRICS)] = "valid/error_rate"
+    optimized_metric: Literal[tuple(METRICS)] = "valid/error_rate"  # type: ignore[valid-type]
     """what a run returns to a sweeper, a key of metrics.json"""
     run_dir: Annotated[PathText, Output] = ""
     """the one folder this run writes to"""
