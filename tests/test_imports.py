@@ -18,14 +18,14 @@ WITHIN = {
     "dataset datamodule",
     "data/sources": "folder part_folders table oxford_pets drawn",
     "data/sources/drawn": "canvas animal photograph demo_set",
-    "data/cache": "resized contents build",
+    "data/cache": "resized contents folder row_file build",
     "settings": "declare metrics parts run data augment model recipe training config help",
     "runs": "output run_folder overrides compose saved resume",
     "schedule": "recipe one_cycle lr_range",
     "augment": "uniforms geometry lighting mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form head losses metrics layer_groups network "
     "checkpoint classifier",
-    "evaluation": "intervals predictions threshold interpretation report tta gradcam evaluate "
+    "evaluation": "intervals predictions features threshold interpretation report tta gradcam evaluate "
     "figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve schedule sweep classes confusion reliability grids batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card "

@@ -4,13 +4,11 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor
 
 from pets.data.datamodule import ImageDataModule
 from pets.errors import UserError
-from pets.evaluation.predictions import evaluating, gather
+from pets.evaluation.features import FeatureStore
 from pets.model.closed_form import discriminant_head
 
 
@@ -32,28 +30,11 @@ class HeadInit(Callback):
         data = getattr(trainer, "datamodule", None)
         if not isinstance(data, ImageDataModule):
             raise UserError("model.head.init=lda: the trainer needs the data module, trainer.fit(model, data)")
-        features, targets = training_features(trainer, module, data)
-        closed_form = discriminant_head(features, targets, len(module.classes), module.head_options["shrinkage"])
+        features = FeatureStore(module, data, trainer.precision_plugin).features("train")
+        shrinkage = module.head_options["shrinkage"]
+        closed_form = discriminant_head(features.values, features.targets, len(module.classes), shrinkage)
         weight, bias = trainer.strategy.broadcast(closed_form)
         with torch.no_grad():
             module.head[-1].weight.copy_(weight)
             module.head[-1].bias.copy_(bias)
-        rank_zero_info(f"head: linear discriminant of {len(targets)} training images")
-
-
-def training_features(trainer: Trainer, module: Any, data: ImageDataModule) -> tuple[Tensor, Tensor]:
-    """Return what the last layer receives of all training images, float32 (n, F) and int64 (n,), on the CPU.
-
-    The rows stand in the order of the items, in every process and for any number of them.
-    """
-    chunks = []
-    with evaluating(module), torch.no_grad():
-        for raw in data.loader("train"):
-            batch = data.batch_transform.evaluate(move_data_to_device(raw, module.device))
-            with trainer.precision_plugin.forward_context():
-                pooled = module.head[:-1](module.feature_map(batch.images))
-            kept = ~batch.padding
-            chunks.append([column[kept].cpu() for column in (batch.indices, pooled.float(), batch.targets)])
-    indices, features, targets = gather([torch.cat(column) for column in zip(*chunks, strict=True)])
-    order = indices.argsort()
-    return features[order], targets[order]
+        rank_zero_info(f"head: linear discriminant of {len(features.targets)} training images")

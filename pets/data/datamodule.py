@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
@@ -50,6 +51,7 @@ class ImageDataModule(LightningDataModule):
         relabel: CSV file whose columns `file` and `label` correct labels.
         cache: Where the images of all parts are kept once they are decoded, from the first loader on: `none`, `ram`
             (each process has its own), `disk` (in the user's cache folder, for later runs too). Batches are the same.
+        features: Where a `FeatureStore` keeps what a body makes of the images: as `cache`.
 
     Attributes:
         start: Where the training order continues in a resumed run.
@@ -76,12 +78,13 @@ class ImageDataModule(LightningDataModule):
         exclude: str | Path | None = None,
         relabel: str | Path | None = None,
         cache: Cache = "none",
+        features: Cache = "none",
     ) -> None:
         super().__init__()
         classes = None if classes is None else classes if isinstance(classes, str) else list(classes)
         Data(
             classes=classes, batch_size=batch_size, num_workers=num_workers, seed=seed, sampler=sampler,
-            on_error=on_error, exclude=exclude, relabel=relabel, cache=cache,
+            on_error=on_error, exclude=exclude, relabel=relabel, cache=cache, features=features,
         )  # fmt: skip
         self.source = source
         self.labeller = labeller
@@ -97,6 +100,7 @@ class ImageDataModule(LightningDataModule):
         self.exclude = exclude
         self.relabel = relabel
         self.cache = cache
+        self.features = features
         self.start = Start()
         self.train_size: int | None = None
 
@@ -212,17 +216,32 @@ class ImageDataModule(LightningDataModule):
             len(indices), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch, start=self.start,
             balance=self._table.targets[indices] if shuffle and self.sampler == "balanced" else None,
         )  # fmt: skip
+        return self._load(dataset, sampler, self.batch_size, drop_last=shuffle and len(sampler) >= self.batch_size)
+
+    def rows(self, indices: np.ndarray, batch_size: int) -> DataLoader[Sample]:
+        """Return a loader of some images of the table as in evaluation, in the order given.
+
+        Args:
+            indices: int64 (n,) indices into the table, for this process alone.
+            batch_size: Images a batch.
+        """
+        dataset = ImageDataset(self.table, indices, self.presize, self.seed, cache=self._cache)
+        return self._load(dataset, None, batch_size)
+
+    def _load(
+        self, dataset: ImageDataset, sampler: SeededSampler | None, batch_size: int, drop_last: bool = False
+    ) -> DataLoader[Sample]:
         processes = 1 if self.trainer is None else self.trainer.num_devices
         num_workers = machine.workers(processes) if self.num_workers is None else self.num_workers
-        num_workers = machine.workers_with_room(num_workers, self.batch_size * 3 * self.presize.size**2, processes)
+        num_workers = machine.workers_with_room(num_workers, batch_size * 3 * self.presize.size**2, processes)
         return DataLoader(
             dataset,
-            batch_size=self.batch_size,
+            batch_size=batch_size,
             sampler=sampler,
             num_workers=num_workers,
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
-            drop_last=shuffle and len(sampler) >= self.batch_size,
+            drop_last=drop_last,
             persistent_workers=num_workers > 0,
             worker_init_fn=leave_to_parent,
         )

@@ -11,6 +11,7 @@ from pets.settings.declare import Input, PathText, Text, declared
 
 Sampler = Literal["uniform", "balanced"]
 Cache = Literal["none", "ram", "disk"]
+"""Where what is computed of images is kept: nowhere, in this process, or in the user's cache folder."""
 PresizeMethod = Literal["crop", "pad", "squish", "native"]
 Interpolation = Literal["bilinear", "bicubic"]
 CACHES: tuple[Cache, ...] = get_args(Cache)
@@ -47,6 +48,9 @@ class Data:
     """path of a CSV file whose columns `file` and `label` correct labels"""
     cache: Cache = "none"
     """decoded images are kept: none, ram (for this run), disk (the user's cache folder, for later runs too)"""
+    features: Cache = "none"
+    """the body's features of an image are kept: none, ram (for this process, all jobs of a sweep in it), disk (the
+    user's cache folder, for later runs too)"""
 
 
 @declared("data.source", "pets.data.sources.folder.ImageFolder")

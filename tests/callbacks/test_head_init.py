@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 from torch import nn
 
 from pets import build
-from pets.callbacks.head_init import HeadInit, training_features
+from pets.callbacks.head_init import HeadInit
+from pets.evaluation.features import FeatureStore
 from pets.model.classifier import Classifier
 from pets.model.closed_form import discriminant_head
 
@@ -101,8 +102,8 @@ def test_two_processes_get_the_head_of_one(tiny_config: Callable[..., DictConfig
     class Save(HeadInit):
         def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
             super().on_fit_start(trainer, pl_module)
-            _, targets = training_features(trainer, pl_module, trainer.datamodule)  # type: ignore[attr-defined]
-            torch.save((pl_module.head[-1].weight.detach(), targets), tmp_path / f"{trainer.global_rank}.pt")
+            found = FeatureStore(pl_module, trainer.datamodule).features("train")  # type: ignore[arg-type, attr-defined]
+            torch.save((pl_module.head[-1].weight.detach(), found.targets), tmp_path / f"{trainer.global_rank}.pt")
 
     data = build.data_module(cfg)
     model = build.classifier(cfg, data.vocab)

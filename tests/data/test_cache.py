@@ -21,7 +21,7 @@ from pets.data import dataset as dataset_module
 from pets.data.batch import Batch, Request
 from pets.data.cache import build as module
 from pets.data.cache import contents
-from pets.data.cache.build import build_cache, user_folder
+from pets.data.cache.build import build_cache, images_folder
 from pets.data.cache.resized import ResizedImages
 from pets.data.datamodule import ImageDataModule
 from pets.data.dataset import ImageDataset
@@ -104,7 +104,7 @@ def assert_same(found: list[Batch], expected: list[Batch]) -> None:
 
 
 def the_file(root: Path) -> Path:
-    (path,) = user_folder().glob("*.bin")
+    (path,) = images_folder().glob("*.bin")
     return path
 
 
@@ -124,7 +124,7 @@ def test_nothing_is_decoded_after_the_first_loader_is_made(
 ) -> None:
     data = datamodule(root, kind, Presize(48))
     data.setup()
-    assert not user_folder().exists()
+    assert not images_folder().exists()
     data.val_dataloader()
     monkeypatch.setattr(dataset_module, "open_image", None)
     assert len(batches(data)) == 2 * 4 + 2
@@ -174,7 +174,7 @@ def test_other_settings_have_a_file_of_their_own(presize: Presize, root: Path) -
     kept = kept_images(items, presize)
     for index in range(len(items)):
         assert torch.equal(kept[index], presize.resize(open_image(items.path(index))))
-    assert len(list(user_folder().glob("*.bin"))) == 2
+    assert len(list(images_folder().glob("*.bin"))) == 2
 
 
 @pytest.mark.parametrize("change", ["content", "order", "fewer", "release"])
@@ -197,7 +197,7 @@ def test_other_files_have_a_file_of_their_own(change: str, root: Path, monkeypat
     kept = kept_images(items, Presize(48))
     for index in range(len(items)):
         assert torch.equal(kept[index], Presize(48).resize(open_image(items.path(index))))
-    assert len(list(user_folder().glob("*.bin"))) == 2
+    assert len(list(images_folder().glob("*.bin"))) == 2
 
 
 def flipped(place: int) -> Callable[[bytes], bytes]:
@@ -255,11 +255,11 @@ def test_what_a_killed_run_left_half_written_is_ignored(root: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(root)], cwd=Path(__file__).parents[2], check=False)
     assert done.returncode == 7
-    assert {".part"} <= {path.suffix for path in user_folder().iterdir()} <= {".part", ".lock", ".json"}
+    assert {".part"} <= {path.suffix for path in images_folder().iterdir()} <= {".part", ".lock", ".json"}
     items = items_of(root)
     kept = kept_images(items, Presize(48))
     assert torch.equal(kept[0], Presize(48).resize(open_image(items.path(0))))
-    assert not list(user_folder().glob("*.part"))
+    assert not list(images_folder().glob("*.part"))
 
 
 def test_two_runs_at_once_build_it_once(root: Path) -> None:
@@ -299,8 +299,8 @@ def test_an_image_that_cannot_be_decoded_is_named_as_without_a_cache(kind: str, 
         build_cache(kind, items, Presize(48))
     assert str(cached.value) == str(uncached.value)
     assert str(path) in str(cached.value)
-    assert not list(user_folder().glob("*.bin"))
-    assert not list(user_folder().glob("*.part"))
+    assert not list(images_folder().glob("*.bin"))
+    assert not list(images_folder().glob("*.part"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -317,8 +317,8 @@ def test_a_folder_that_cannot_be_used_is_named_with_the_way_out(
     obstacle: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if obstacle == "file":
-        user_folder().parent.mkdir(parents=True, mode=0o700)
-        user_folder().write_text("in the way")
+        images_folder().parent.mkdir(parents=True, mode=0o700)
+        images_folder().write_text("in the way")
     else:
         monkeypatch.setattr(module.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 0))
     with pytest.raises(
@@ -403,7 +403,7 @@ def test_a_photograph_that_was_only_just_changed_is_read_again(root: Path, monke
 def test_damaged_notes_are_not_believed(damage: bytes, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "SETTLED_NS", -(10**12))
     expected = pixels_of(kept_images(items_of(root), Presize(48)))
-    (notes,) = user_folder().glob("*.json")
+    (notes,) = images_folder().glob("*.json")
     notes.write_bytes(damage)
     assert torch.equal(pixels_of(kept_images(items_of(root), Presize(48))), expected)
 
@@ -424,10 +424,10 @@ def test_a_cache_that_another_user_may_have_written_is_not_believed(
 ) -> None:
     build_cache("disk", items_of(root), Presize(48))
     if trick == "link":
-        user_folder().rename(tmp_path / "elsewhere")
-        user_folder().symlink_to(tmp_path / "elsewhere")
+        images_folder().rename(tmp_path / "elsewhere")
+        images_folder().symlink_to(tmp_path / "elsewhere")
     elif trick == "writable":
-        user_folder().chmod(0o777)
+        images_folder().chmod(0o777)
     else:
         monkeypatch.setattr(os, "getuid", lambda: 12345)
     with pytest.raises(ValueError, match=r"^data\.cache=disk: .* cannot be used: ") as caught:

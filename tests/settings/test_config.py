@@ -110,6 +110,7 @@ TABLE: dict[str, list[Row]] = {
         ("data.exclude", *TEXT_OR_NULL),
         ("data.relabel", *TEXT_OR_NULL),
         ("data.cache", ["none", "ram", "disk"], ["tape", None]),
+        ("data.features", ["none", "ram", "disk"], ["tape", None]),
         ("data.source.root", *TEXT),
         ("data.labeller.pattern", ["(.)"], ["(", "x", ""]),
         ("data.split.method", ["auto", "random", "stratified", "kfold", "folders", "official", "column"], ["k-fold"]),

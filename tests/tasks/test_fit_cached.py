@@ -9,7 +9,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from pets.data.cache.build import user_folder
+from pets.data.cache.build import images_folder
 from pets.model.checkpoint import read_checkpoint
 from pets.tasks import check, evaluate, fit, inspect
 
@@ -47,4 +47,4 @@ def test_a_look_at_the_data_builds_no_cache(photos: str, tiny_config: Compose) -
     for name, task in (("inspect", inspect), ("check", check)):
         cfg = tiny_config(photos, *TINY, f"task={name}", "data.cache=disk")
         task.run(cfg)
-        assert not user_folder().exists()
+        assert not images_folder().exists()

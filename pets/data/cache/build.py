@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import shutil
 import threading
 import time
@@ -16,11 +15,11 @@ import torchvision
 from filelock import FileLock
 
 from pets.data.cache.contents import DIGEST, content_digests, digest
+from pets.data.cache.folder import believed, user_folder
 from pets.data.cache.resized import SIDES, PixelFile, ResizedImages, in_threads, offsets_of, resized_image, shapes_of
 from pets.data.image_table import ImageTable
 from pets.data.presize import Presize
-from pets.errors import UserError
-from pets.files import private_folder, replacing
+from pets.files import replacing
 
 FORMAT = 1
 """Of the file: pixels, shapes, digest."""
@@ -67,10 +66,8 @@ def _in_ram(table: ImageTable, presize: Presize, show_progress: bool) -> Resized
 
 def _on_disk(table: ImageTable, presize: Presize, show_progress: bool) -> tuple[ResizedImages, bool]:
     """Return the images, and whether their file was there already."""
-    folder = user_folder()
-    try:
-        for each in (folder.parent, folder):
-            private_folder(each)
+    folder = images_folder()
+    with believed(folder, "data.cache"):
         path = folder / f"{_key(table, presize, folder)}.bin"
         if images := _read(path, len(table)):
             return images, True
@@ -82,11 +79,6 @@ def _on_disk(table: ImageTable, presize: Presize, show_progress: bool) -> tuple[
             shapes = shapes_of(table, presize)
             _write(path, shapes, table, presize, show_progress)
             return ResizedImages(shapes, PixelFile(path)), False
-    except OSError as error:
-        raise UserError(
-            f"data.cache=disk: {folder} cannot be used: {error.strerror or error}; data.cache=ram keeps the images in "
-            "memory, and the environment variable XDG_CACHE_HOME can name another folder"
-        ) from error
 
 
 def _write(path: Path, shapes: np.ndarray, table: ImageTable, presize: Presize, show_progress: bool) -> None:
@@ -137,24 +129,10 @@ def _read(path: Path, n: int) -> ResizedImages | None:
 def _key(table: ImageTable, presize: Presize, folder: Path) -> str:
     """Return what names a cache: the contents of its files, how they are resized, and which releases decode them."""
     settings = (FORMAT, asdict(presize), torch.__version__, torchvision.__version__, PIL.__version__)
-    root = hashlib.blake2b(os.fsencode(os.path.realpath(table.root)), digest_size=16).hexdigest()
-    contents = content_digests(table, folder / f"{root}.json")
+    contents = content_digests(table, folder)
     return hashlib.blake2b(repr(settings).encode() + contents.tobytes(), digest_size=16).hexdigest()
 
 
-def user_folder() -> Path:
-    """Return the folder of cached images: `pets/images` in XDG_CACHE_HOME, by default `~/.cache`.
-
-    Not beside the photographs, which may be a stranger's or a folder of many users: the digest in a file has no key, so
-    who can write the file can write the pixels.
-
-    Raises:
-        ValueError: The user has no home.
-    """
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(named):
-        return Path(named) / "pets" / "images"
-    try:
-        return Path.home() / ".cache" / "pets" / "images"
-    except RuntimeError as error:
-        raise UserError("data.cache=disk: this user has no home; XDG_CACHE_HOME can name a folder") from error
+def images_folder() -> Path:
+    """Return the folder of cached images; digests of photographs are noted there too."""
+    return user_folder("images", "data.cache")

@@ -31,7 +31,7 @@ def digest(*arrays: np.ndarray) -> np.ndarray:
     return np.frombuffer(hashed.digest(), np.uint8)
 
 
-def content_digests(table: ImageTable, notes: Path) -> np.ndarray:
+def content_digests(table: ImageTable, folder: Path | None) -> np.ndarray:
     """Return uint8 (n, DIGEST) of the bytes of each file.
 
     A file whose size, times of change (of content and of status), device and inode are those in the notes of the last
@@ -40,12 +40,13 @@ def content_digests(table: ImageTable, notes: Path) -> np.ndarray:
 
     Args:
         table: The images.
-        notes: Where this is noted, in a folder that only the user can write to.
+        folder: Where this is noted, a folder that only the user can write to; None: nowhere, all files are read.
 
     Raises:
         SampleError: A file cannot be read.
     """
-    known = _read(notes)
+    notes = None if folder is None else folder / f"{_of_path(table.root)}.json"
+    known = {} if notes is None else _read(notes)
     now = time.time_ns()
 
     def look(index: int) -> tuple[list[int], str]:
@@ -62,10 +63,14 @@ def content_digests(table: ImageTable, notes: Path) -> np.ndarray:
         for file, entry in zip(table.files, found, strict=True)
         if max(entry[0][1:3]) < now - SETTLED_NS
     }
-    if settled != known:
+    if notes is not None and settled != known:
         with suppress(Timeout), FileLock(notes.with_suffix(".lock"), timeout=0):  # another process notes the same
             write_text(notes, json.dumps(settled))
     return np.frombuffer(bytes.fromhex("".join(content for _, content in found)), np.uint8).reshape(-1, DIGEST)
+
+
+def _of_path(path: Path) -> str:
+    return hashlib.blake2b(os.fsencode(os.path.realpath(path)), digest_size=16).hexdigest()
 
 
 def _status(path: Path) -> list[int]:
