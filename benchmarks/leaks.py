@@ -21,9 +21,10 @@ from pets.data.duplicates import Pair, clusters, near_duplicates, perceptual_has
 from pets.data.groups import held_out
 from pets.data.images import open_image
 from pets.data.labels import ParentLabeller, Vocab
+from pets.data.manifest import Split
 from pets.data.presize import Presize
 from pets.data.sources.folder import ImageFolder, list_images
-from pets.data.splits import Split, SplitRule
+from pets.data.splits import SplitRule
 from pets.model.closed_form import discriminant
 from pets.settings.run import Check
 

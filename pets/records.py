@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
 from pets.data.datamodule import ImageDataModule
-from pets.data.splits import read_manifest
+from pets.data.manifest import read_manifest
 from pets.errors import UserError
 from pets.files import read_text, write_text
 from pets.runs import saved

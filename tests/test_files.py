@@ -10,7 +10,7 @@ import pytest
 
 from pets import files
 from pets.data.images import open_image
-from pets.data.splits import read_manifest
+from pets.data.manifest import read_manifest
 from pets.deploy.metadata import read_metadata
 from pets.evaluation.predictions import Predictions
 from pets.model.checkpoint import read_checkpoint

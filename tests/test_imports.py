@@ -14,8 +14,8 @@ callbacks build records tasks api sweep cli __main__
 """
 """Files and folders of the package from left to right: a module imports from its left only."""
 WITHIN = {
-    "data": "rng batch sources labels images duplicates groups splits image_table survey presize cache sampler "
-    "dataset datamodule",
+    "data": "rng batch sources labels images duplicates groups manifest splits image_table survey presize cache "
+    "sampler dataset datamodule",
     "data/sources": "folder part_folders table oxford_pets drawn",
     "data/sources/drawn": "canvas animal photograph demo_set",
     "data/cache": "resized contents folder row_file build",
@@ -29,9 +29,9 @@ WITHIN = {
     "figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve schedule sweep classes confusion reliability grids batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card "
-    "corrections server",
+    "corrections page server",
     "callbacks": "plain_values training_state checkpoint_io boards step_seed sync_buffers stop mid_epoch finite_loss "
-    "head_init one_cycle history progress dashboards lr_finder evaluation",
+    "head_init one_cycle history progress dashboards range_test lr_finder evaluation",
     "tasks": "find_lr inspect fit evaluate export predict serve check",
     "sweep": "record ranking jobs leaderboard",
 }

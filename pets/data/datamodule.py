@@ -18,11 +18,12 @@ from pets.data.cache.resized import ResizedImages
 from pets.data.dataset import ImageDataset, Sample, collate
 from pets.data.image_table import ImageTable, build_image_table
 from pets.data.labels import Vocab
+from pets.data.manifest import Split, write_manifest
 from pets.data.presize import Presize
 from pets.data.rng import Stream
 from pets.data.sampler import SeededSampler, Start, process_of
 from pets.data.sources.folder import ImageSource
-from pets.data.splits import Split, SplitRule, write_manifest
+from pets.data.splits import SplitRule
 from pets.errors import UserError
 from pets.settings.data import Cache, Data, Sampler
 from pets.settings.parts import Part
@@ -109,36 +110,12 @@ class ImageDataModule(LightningDataModule):
         self.source.prepare()
 
     def setup(self, stage: str | None = None) -> None:
-        """List, label and split the images; once, whatever the stage.
-
-        Raises:
-            FileNotFoundError: Something named in the configuration does not exist.
-            ValueError: The files, their labels or the split are not as they should be.
-        """
-        _ = self._table
-
-    @property
-    def table(self) -> ImageTable:
-        """All images with their labels and parts."""
-        return self._table
-
-    @property
-    def vocab(self) -> Vocab:
-        """The classes."""
-        return self._table.vocab
-
-    @property
-    def splits(self) -> Split:
-        """Indices into the table, by part."""
-        return self._table.split
-
-    @property
-    def left_out(self) -> dict[str, str]:
-        """Why images were left out, by file."""
-        return self._table.left_out
+        """List, label and split the images; once, whatever the stage. Raises as `build_image_table`."""
+        _ = self.table
 
     @cached_property
-    def _table(self) -> ImageTable:
+    def table(self) -> ImageTable:
+        """All images with their labels and parts."""
         return build_image_table(
             self.source,
             self.labeller,
@@ -150,6 +127,21 @@ class ImageDataModule(LightningDataModule):
             show_progress=self._is_first,
         )
 
+    @property
+    def vocab(self) -> Vocab:
+        """The classes."""
+        return self.table.vocab
+
+    @property
+    def splits(self) -> Split:
+        """Indices into the table, by part."""
+        return self.table.split
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why images were left out, by file."""
+        return self.table.left_out
+
     @cached_property
     def _cache(self) -> ResizedImages | None:
         return build_cache(self.cache, self.table, self.presize, self._is_first)
@@ -160,10 +152,10 @@ class ImageDataModule(LightningDataModule):
 
     def summary(self) -> str:
         """Say in one line how many images there are, of what, in which parts, and what is not used."""
-        return str(self._table)
+        return str(self.table)
 
     def write_manifest(self, path: str | Path) -> None:
-        """Write which image is in which part, and which were left out and why, see `splits.write_manifest`."""
+        """Write which image is in which part, and which were left out and why, see `manifest.write_manifest`."""
         write_manifest(path, self.table.files.tolist(), self.splits, self.left_out)
 
     def state_dict(self) -> dict[str, Any]:
@@ -209,12 +201,12 @@ class ImageDataModule(LightningDataModule):
         Raises:
             ValueError: The part is unknown or empty, or the Trainer would divide the shares again.
         """
-        indices = self._table.indices(part)
+        indices = self.table.indices(part)
         dataset = ImageDataset(self.table, indices, self.presize, self.seed, training, stream, self._cache)
         rank, world_size = process_of(self.trainer)
         sampler = SeededSampler(
             len(indices), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch, start=self.start,
-            balance=self._table.targets[indices] if shuffle and self.sampler == "balanced" else None,
+            balance=self.table.targets[indices] if shuffle and self.sampler == "balanced" else None,
         )  # fmt: skip
         return self._load(dataset, sampler, self.batch_size, drop_last=shuffle and len(sampler) >= self.batch_size)
 

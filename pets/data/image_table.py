@@ -12,9 +12,10 @@ import numpy as np
 from pets import console
 from pets.data.images import open_image
 from pets.data.labels import Vocab
+from pets.data.manifest import Split
 from pets.data.sources.folder import ImageSource, examples
 from pets.data.sources.table import CsvTable
-from pets.data.splits import Split, SplitRule
+from pets.data.splits import SplitRule
 from pets.errors import UserError
 from pets.escape import from_cell
 from pets.files import read_text

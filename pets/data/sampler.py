@@ -1,6 +1,7 @@
 """The order of the data as a function of (seed, epoch, rank)."""
 
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -38,50 +39,40 @@ def process_of(trainer: Trainer | None) -> tuple[int, int]:
     return trainer.global_rank, trainer.world_size
 
 
+@dataclass(eq=False)
 class SeededSampler(Sampler[Request]):
     """Yields the requests of one process: which item, in which epoch.
 
     Shuffled, for training: a permutation of the epoch; the processes take turns in it, and what would not give each the
     same number is left out of this epoch. Balanced, for training: the same, of as many images that `balanced_order`
-    draws. In order, for evaluation: nothing is left out; processes that would get one
-    item fewer repeat an item, marked as padding.
-
-    Args:
-        n: Number of items.
-        seed: Seed of the permutations, 0 or more.
-        shuffle: Whether to shuffle.
-        rank: Which process this is.
-        world_size: Number of processes.
-        epoch: The epoch of the requests; with `shuffle`, that of the first ones.
-        balance: int64 (n,) classes of the items, to shuffle with each class as often; None: each item once.
-        start: The images that this epoch leaves out, because they had their turn. They count in the length.
+    draws. In order, for evaluation: nothing is left out; processes that would get one item fewer repeat an item, marked
+    as padding.
 
     Raises:
         ValueError: There are fewer items to train on than processes.
     """
 
-    def __init__(
-        self,
-        n: int,
-        seed: int = 0,
-        *,
-        shuffle: bool = False,
-        rank: int = 0,
-        world_size: int = 1,
-        epoch: int = 0,
-        start: Start = BEGINNING,
-        balance: np.ndarray | None = None,
-    ) -> None:
-        if shuffle and n < world_size:
-            raise UserError(f"{n} training images cannot be shared among {world_size} processes")
-        self.n = n
-        self.seed = seed
-        self.shuffle = shuffle
-        self.rank = rank
-        self.world_size = world_size
-        self.epoch = epoch
-        self.start = start
-        self.balance = balance
+    n: int
+    """Number of items."""
+    seed: int = 0
+    """Seed of the permutations, 0 or more."""
+    _: KW_ONLY
+    shuffle: bool = False
+    """Whether to shuffle."""
+    rank: int = 0
+    """Which process this is."""
+    world_size: int = 1
+    """Number of processes."""
+    epoch: int = 0
+    """The epoch of the requests; with `shuffle`, that of the first ones."""
+    start: Start = BEGINNING
+    """The images that this epoch leaves out, because they had their turn. They count in the length."""
+    balance: np.ndarray | None = None
+    """int64 (n,) classes of the items, to shuffle with each class as often; None: each item once."""
+
+    def __post_init__(self) -> None:
+        if self.shuffle and self.n < self.world_size:
+            raise UserError(f"{self.n} training images cannot be shared among {self.world_size} processes")
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next shuffle; Lightning calls it. In order, the epoch stays."""

@@ -1,37 +1,23 @@
-"""From a list of files to the indices of the training, validation and test parts, and the file that repeats them."""
+"""From a list of files to the indices of the training, validation and test parts."""
 
-import hashlib
-import json
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from pets.data.groups import fold_of, groups_of, held_out
+from pets.data.manifest import Split, read_manifest
 from pets.data.rng import Stream, generator
 from pets.data.sources.folder import ImageSource, examples
 from pets.data.sources.part_folders import no_part_folders, part_folders, refuse_mixture, refuse_unlabelled, told
 from pets.data.sources.table import CsvTable
 from pets.errors import UserError
-from pets.files import read_text, write_text
 from pets.settings.data import Split as SplitSettings
 from pets.settings.parts import PARTS
 
-MANIFEST_VERSION = 1
-
 _log = logging.getLogger(__name__)
-
-
-class Split(NamedTuple):
-    """Sorted int64 indices into the files; no index is in two parts. `test` may be empty."""
-
-    train: np.ndarray
-    valid: np.ndarray
-    test: np.ndarray
 
 
 class SplitRule(SplitSettings):
@@ -202,69 +188,3 @@ def _check(split: Split, targets: np.ndarray, classes: Sequence[str], test_wante
             f"data.split: {len(missing)} of {len(classes)} classes have no file to train on: {examples(missing)}; "
             "data.split.method=stratified keeps one of each"
         )
-
-
-class Manifest(NamedTuple):
-    """What splits.json holds."""
-
-    parts: dict[str, list[str]]
-    """Files by part."""
-    left_out: dict[str, str]
-    """Reasons by file."""
-
-
-def write_manifest(path: str | Path, files: Sequence[str], split: Split, left_out: Mapping[str, str]) -> None:
-    """Write which file is in which part, a hash of that, and what is left out and why; atomic.
-
-    Args:
-        path: The file to write.
-        files: The files that the split indexes.
-        split: The split.
-        left_out: Reasons by file; files in no part of the split are added.
-    """
-    parts = {part: [files[i] for i in indices] for part, indices in split._asdict().items()}
-    used = np.zeros(len(files), dtype=bool)
-    used[np.concatenate(split)] = True
-    unused = {files[i]: "in no part of the split" for i in np.flatnonzero(~used).tolist()}
-    text = json.dumps(
-        {
-            "version": MANIFEST_VERSION,
-            "hash": _digest(parts),
-            "parts": parts,
-            "left_out": [{"file": file, "reason": reason} for file, reason in sorted({**unused, **left_out}.items())],
-        },
-        indent=1,
-    )
-    write_text(Path(path), text + "\n")
-
-
-def read_manifest(path: str | Path) -> Manifest:
-    """Read a splits.json back.
-
-    Raises:
-        FileNotFoundError: It does not exist.
-        ValueError: It is not a manifest of this version, or was changed since it was written.
-    """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"data.split.from={path} does not exist or is not a file")
-    try:
-        content = json.loads(read_text(path, "ascii"))
-        version, recorded, parts = content["version"], content["hash"], content["parts"]
-        left_out = {entry["file"]: entry["reason"] for entry in content["left_out"]}
-        digest = _digest(parts)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise UserError(f"data.split.from={path} is not a split manifest: {error!r}") from error
-    if version != MANIFEST_VERSION:
-        raise UserError(
-            f"data.split.from={path} has version {version!r}; this program reads version {MANIFEST_VERSION}"
-        )
-    if set(parts) != set(PARTS) or digest != recorded:
-        raise UserError(f"data.split.from={path} was changed after it was written: its hash does not fit its parts")
-    return Manifest(parts, left_out)
-
-
-def _digest(parts: Mapping[str, Iterable[str]]) -> str:
-    """Hash which name is in which part, whatever the order of either."""
-    canonical = json.dumps({part: sorted(names) for part, names in parts.items()}, sort_keys=True)
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()

@@ -3,9 +3,6 @@
 Standard library only. A request names no file: it brings bytes, and gets what the model makes of them.
 """
 
-import base64
-import hashlib
-import io
 import ipaddress
 import json
 import logging
@@ -14,22 +11,14 @@ import threading
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import numpy as np
-import torch
-from PIL import Image
-
-from pets.augment.batch import evaluate_images
 from pets.deploy.corrections import Corrections
-from pets.deploy.predictor import Prediction, Predictor, square
+from pets.deploy.page import answer, heat_picture, page_and_policy
+from pets.deploy.predictor import Predictor
 from pets.errors import UserError
-from pets.evaluation.figures.grids import overlay, to_pixels
-from pets.evaluation.gradcam import gradcam
-from pets.files import read_bytes
 
 MAX_BODY = 2**26
 """Bytes of a photograph that is sent; cameras write less than half of it."""
@@ -37,31 +26,8 @@ CONNECTIONS = 16
 """Connections that are answered at once; further ones wait."""
 SECONDS = 60.0
 """From a connection to its end, whatever the other side does in between."""
-PAGE = Path(__file__).with_name("page.html")
 
 log = logging.getLogger(__name__)
-
-
-def answer(prediction: Prediction) -> dict[str, Any]:
-    """Return a prediction as plain values, the probabilities as they are."""
-    return {
-        "label": prediction.label,
-        "probability": prediction.probability,
-        "accepted": prediction.accepted,
-        "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
-    }
-
-
-def heat_picture(predictor: Predictor, photograph: bytes) -> bytes:
-    """Return, as PNG, the square that the network sees, tinted red where it speaks for the predicted class."""
-    canvas, side = square(photograph, predictor.metadata.presize)
-    sides = torch.tensor([float(side)], device=predictor.device)
-    images = evaluate_images(canvas[None].to(predictor.device), sides, predictor.metadata.size)
-    heat = gradcam(predictor.network, images)[0].cpu().numpy()
-    tinted = overlay(to_pixels(images[0]), heat)
-    png = io.BytesIO()
-    Image.fromarray((tinted * 255).round().astype(np.uint8)).save(png, format="PNG")
-    return png.getvalue()
 
 
 class PredictionServer(ThreadingMixIn, HTTPServer):
@@ -92,7 +58,7 @@ class PredictionServer(ThreadingMixIn, HTTPServer):
         self.host = host
         self.computing = threading.Lock()
         self._free = threading.BoundedSemaphore(CONNECTIONS)
-        self.page, self.policy = _page()
+        self.page, self.policy = page_and_policy()
         try:
             self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             super().__init__((host, port), _Handler)
@@ -157,20 +123,6 @@ def _hang_up(request: socket.socket) -> None:
         request.shutdown(socket.SHUT_RDWR)
     except OSError:
         log.debug("the connection is closed already")
-
-
-def _page() -> tuple[bytes, str]:
-    """Return the page, and a policy by which it runs its own script and style only and speaks to nobody else."""
-    page = read_bytes(PAGE)
-    hashes = {}
-    for tag in (b"script", b"style"):
-        text = page.partition(b"<%s>" % tag)[2].partition(b"</%s>" % tag)[0]
-        hashes[tag] = base64.b64encode(hashlib.sha256(text).digest()).decode()
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{hashes[b'script']}'; style-src 'sha256-{hashes[b'style']}'; "
-        "img-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return page, policy
 
 
 class _Refused(Exception):

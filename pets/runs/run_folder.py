@@ -20,14 +20,28 @@ START_FILES = {".lock", ".hydra", "config.yaml", "train.log"}
 
 
 class RunFolder:
-    """A run folder, there already or not.
-
-    Attributes:
-        path: The folder.
-    """
+    """A run folder, there already or not."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.checkpoints = self.path / CHECKPOINTS
+        """The folder of last.ckpt and best.ckpt, and of nothing else."""
+        self.last = self.checkpoints / "last.ckpt"
+        """The checkpoint with the final weights, which a run is resumed from."""
+        self.best = self.checkpoints / "best.ckpt"
+        """The checkpoint of the epoch with the best monitored metric."""
+        self.config = self.path / "config.yaml"
+        """The resolved configuration, for people."""
+        self.hydra = self.path / ".hydra"
+        """What a later command starts from: overrides.yaml, config.yaml (as composed, unresolved) and hydra.yaml."""
+        self.splits = self.path / "splits.json"
+        """Which image is in which part."""
+        self.metrics = self.path / "metrics.json"
+        """The final metrics and what they rest on."""
+        self.history = self.path / "history.csv"
+        """A row an epoch."""
+        self.job = self.path / "job.json"
+        """The record of a job of a sweep."""
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Path) -> "RunFolder | None":
@@ -40,51 +54,6 @@ class RunFolder:
         """Return the folder of the run that saved a checkpoint last."""
         saved = [path for path in below.glob(f"**/{CHECKPOINTS}/last.ckpt") if path.is_file()]
         return cls(max(saved, key=lambda path: path.stat().st_mtime).parents[1]) if saved else None
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of last.ckpt and best.ckpt, and of nothing else."""
-        return self.path / CHECKPOINTS
-
-    @property
-    def last(self) -> Path:
-        """The checkpoint with the final weights, which a run is resumed from."""
-        return self.checkpoints / "last.ckpt"
-
-    @property
-    def best(self) -> Path:
-        """The checkpoint of the epoch with the best monitored metric."""
-        return self.checkpoints / "best.ckpt"
-
-    @property
-    def config(self) -> Path:
-        """The resolved configuration, for people."""
-        return self.path / "config.yaml"
-
-    @property
-    def hydra(self) -> Path:
-        """What a later command takes up: overrides.yaml, config.yaml (as composed, unresolved) and hydra.yaml."""
-        return self.path / ".hydra"
-
-    @property
-    def splits(self) -> Path:
-        """Which image is in which part."""
-        return self.path / "splits.json"
-
-    @property
-    def metrics(self) -> Path:
-        """The final metrics and what they rest on."""
-        return self.path / "metrics.json"
-
-    @property
-    def history(self) -> Path:
-        """A row an epoch."""
-        return self.path / "history.csv"
-
-    @property
-    def job(self) -> Path:
-        """The record of a job of a sweep."""
-        return self.path / "job.json"
 
     def part(self, part: str) -> Path:
         """Return the folder of an evaluation's tables and pictures."""

@@ -12,7 +12,7 @@ from pets import build, records
 from pets.callbacks.evaluation import evaluate_parts
 from pets.callbacks.stop import adopt, listening
 from pets.data.datamodule import ImageDataModule
-from pets.data.splits import read_manifest
+from pets.data.manifest import read_manifest
 from pets.errors import UserError
 from pets.model.checkpoint import Checkpoint, read_checkpoint
 from pets.model.classifier import Classifier

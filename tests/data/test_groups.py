@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from pets.data.groups import groups_of
+from pets.data.manifest import Split
 from pets.data.sources.folder import ImageFolder
 from pets.data.sources.table import CsvTable
-from pets.data.splits import Split, SplitRule
+from pets.data.splits import SplitRule
 
 pytest.importorskip("sklearn")
 

@@ -9,8 +9,9 @@ import pytest
 
 from pets.data.image_table import ImageTable, build_image_table
 from pets.data.labels import RegexLabeller
+from pets.data.manifest import read_manifest, write_manifest
 from pets.data.sources.folder import ImageFolder
-from pets.data.splits import SplitRule, read_manifest, write_manifest
+from pets.data.splits import SplitRule
 
 
 def contents(root: Path, rule: SplitRule | None = None, /, **options: Any) -> ImageTable:

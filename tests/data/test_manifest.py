@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pets.data.manifest import Split, read_manifest, write_manifest
 from pets.data.sources.folder import ImageFolder
-from pets.data.splits import Split, SplitRule, read_manifest, write_manifest
+from pets.data.splits import SplitRule
 
 FILES = tuple(f"{i:03}.jpg" for i in range(100))
 TARGETS = np.arange(100) % 4

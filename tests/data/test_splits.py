@@ -9,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pets.data.manifest import Split
 from pets.data.sources.folder import ImageFolder
 from pets.data.sources.table import CsvTable
-from pets.data.splits import Split, SplitRule
+from pets.data.splits import SplitRule
 
 FILES = tuple(f"{i:03}.jpg" for i in range(100))
 TARGETS = np.arange(100) % 4

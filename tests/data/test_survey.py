@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from pets.data.duplicates import Pair, near_duplicates
 from pets.data.image_table import ImageTable
 from pets.data.labels import Vocab
-from pets.data.splits import Split
+from pets.data.manifest import Split
 from pets.data.survey import Facts, class_findings, class_warning, findings, survey
 
 

@@ -25,7 +25,8 @@ from pets import Predictor
 from pets.data.sources.table import CsvTable
 from pets.deploy import server as module
 from pets.deploy.corrections import Corrections
-from pets.deploy.server import PredictionServer, heat_picture
+from pets.deploy.page import PAGE, heat_picture
+from pets.deploy.server import PredictionServer
 from pets.errors import UserError
 from tests.deploy.conftest import BREEDS, SIZE
 
@@ -221,7 +222,7 @@ def test_the_page_runs_its_own_script_only(server: PredictionServer) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
     connection.request("GET", "/")
     response = connection.getresponse()
-    assert response.read() == module.PAGE.read_bytes()
+    assert response.read() == PAGE.read_bytes()
     assert "default-src 'none'; script-src 'sha256-" in response.headers["Content-Security-Policy"]
     assert "unsafe" not in response.headers["Content-Security-Policy"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"

@@ -1,4 +1,4 @@
-from pets.data.splits import Split
+from pets.data.manifest import Split
 from pets.settings.parts import PARTS
 
 

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from PIL import Image
 
+from pets.data.manifest import read_manifest
 from pets.data.sources.table import CsvTable
-from pets.data.splits import read_manifest
 from pets.evaluation.interpretation import suspects
 from pets.evaluation.predictions import Predictions
 from pets.tasks import check, fit

@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig
 
 from pets.data.image_table import read_excluded, read_relabelled
-from pets.data.splits import read_manifest
+from pets.data.manifest import read_manifest
 from pets.evaluation.predictions import Predictions
 from pets.files import write_csv
 from pets.tasks import fit

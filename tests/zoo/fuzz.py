@@ -95,7 +95,7 @@ def exclude(folder: Path) -> tuple[list[bytes], Reader]:
 
 
 def splits(folder: Path) -> tuple[list[bytes], Reader]:
-    from pets.data.splits import Split, read_manifest, write_manifest
+    from pets.data.manifest import Split, read_manifest, write_manifest
 
     split = Split(*(np.array(part) for part in ([0, 1], [2], [3])))
     write_manifest(folder / "seed", ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"], split, {"f.jpg": "broken"})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pets.data.datamodule import ImageDataModule
-from pets.data.splits import read_manifest
+from pets.data.manifest import read_manifest
 
 Load = Callable[..., ImageDataModule]
 NAMES = {

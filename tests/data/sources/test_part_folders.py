@@ -11,10 +11,11 @@ from PIL import Image
 from pets.augment.batch import BatchTransform
 from pets.data.datamodule import ImageDataModule
 from pets.data.labels import ParentLabeller, Vocab
+from pets.data.manifest import Split, read_manifest
 from pets.data.sources.folder import ImageFolder
 from pets.data.sources.part_folders import part_folders
 from pets.data.sources.table import CsvTable
-from pets.data.splits import Split, SplitRule, read_manifest
+from pets.data.splits import SplitRule
 
 FOLDER = ImageFolder("nowhere")
 
