@@ -1,7 +1,11 @@
-"""`python -m benchmarks [part ...]`: measure, print the tables, and write results.json and results.md."""
+"""`python -m benchmarks [part ...]`: measure, print the tables, and write results.json and results.md.
+
+`python -m benchmarks accuracy --help`: a command line of its own, since it takes an hour and any folder.
+"""
 
 import argparse
 import importlib
+import sys
 from pathlib import Path
 
 from benchmarks import report
@@ -14,6 +18,9 @@ PARTS = ("input", "batch", "step", "epoch", "startup", "memory", "predict", "sca
 
 def main() -> None:
     """Run the parts in turn; every finished table is on disk before the next one starts."""
+    if sys.argv[1:2] == ["accuracy"]:
+        importlib.import_module("benchmarks.accuracy").main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, "all"], default="all", help="what to measure")
     parser.add_argument("--images", type=Path, help="folder of *.jpg named <breed>_<number>.jpg")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -43,6 +44,15 @@ def answer(function: str, root: Path, out: Path) -> dict[str, Any]:
 def resident_megabytes() -> float:
     """Return the memory of this process and its children, pages they share counted once (PSS)."""
     return sum(map(_pss, _family(os.getpid()))) / 1024
+
+
+def cpu_seconds() -> float:
+    """Return the processor time, of user and system, of this process and its children, those that have ended too."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    _, *children = _family(os.getpid())
+    ticks = [_read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()[11:13] for pid in children]
+    running = sum(int(part) for both in ticks for part in both) / os.sysconf("SC_CLK_TCK")
+    return time.process_time() + ended.ru_utime + ended.ru_stime + running
 
 
 def _family(pid: int) -> list[int]:

@@ -106,7 +106,7 @@ def learner(
     )
     if frozen:
         learn.freeze()
-    return _silent(learn)
+    return silent(learn)
 
 
 def photo_learner(files: Sequence[Path], arch: str, batch_size: int, **options: Any) -> Any:
@@ -115,7 +115,7 @@ def photo_learner(files: Sequence[Path], arch: str, batch_size: int, **options: 
     loaders = dataloaders(files, batch_size, augment=True, valid_pct=0.2, **options)
     learn = fastai.vision_learner(loaders, getattr(fastai, arch), metrics=fastai.error_rate, pretrained=False)
     learn.freeze()
-    return _silent(learn)
+    return silent(learn)
 
 
 def range_test(learn: Any, steps: int) -> None:
@@ -133,7 +133,8 @@ def predict_files(files: Sequence[Path], arch: str, batch_size: int) -> Callable
     return run
 
 
-def _silent(learn: Any) -> Any:
+def silent(learn: Any) -> Any:
+    """Return a learner that prints nothing."""
     fastai = vision()
     learn.remove_cb(fastai.ProgressCallback)
     learn.logger = fastai.noop
