@@ -1,7 +1,7 @@
 """`python -m benchmarks accuracy --images FOLDER`: the same photographs, weights and epochs through fastai and here.
 
 Both sides read one table and get the same pretrained network of timm: fastai through `vision_learner` and `fine_tune`
-as in the book's chapter 5, ours as `python train.py` has it by default. Seed S validates on fold S of five, so that over
+as in the book's chapter 5, ours as `python train.py` has it. Seed S validates on fold S of five, so that over
 five seeds each image is judged once, by networks that have not seen it, and the pairs of verdicts are independent
 enough for an exact McNemar test. The sides take turns within a seed. Minutes count from the start of the process to the
 end of an epoch's validation; processor minutes, of main process and workers, tell more on a machine that others use.

@@ -57,7 +57,7 @@ class Clock:
 
 
 def ours(run: Run, clock: Clock, folder: Path) -> tuple[Sequence[str], np.ndarray]:
-    """Train as `python train.py` does; return the validation images and which of them are right after the last epoch."""
+    """Train as `python train.py` does; return the validation images and which of them are right at the end."""
     from pets import machine
 
     machine.keep_freed_memory()  # as the command line does
