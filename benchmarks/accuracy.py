@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -74,7 +75,7 @@ def train(side: str, run: Run, name: str, out: Path) -> Measured:
     Raises:
         subprocess.CalledProcessError: It failed; what it said is in `<name>.log` beside its result.
     """
-    result = out / f"{name.replace(' ', '_').replace('/', '_')}_seed_{run.seed}.json"
+    result = out / f"{re.sub(r'[^a-z0-9]+', '_', name.lower())}_seed_{run.seed}.json"
     if not result.exists() or Run(**json.loads(result.read_text())["run"]) != run:
         request = result.with_suffix(".request")
         request.write_text(json.dumps(asdict(run) | {"started": time.time()}))
