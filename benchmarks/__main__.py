@@ -13,7 +13,20 @@ from benchmarks.harness import Table
 from benchmarks.images import find_images
 from benchmarks.settings import Settings
 
-PARTS = ("input", "batch", "step", "epoch", "startup", "memory", "predict", "scaling", "quality", "parity", "gpu")
+PARTS = (
+    "input",
+    "batch",
+    "step",
+    "epoch",
+    "startup",
+    "memory",
+    "predict",
+    "scaling",
+    "files",
+    "quality",
+    "parity",
+    "gpu",
+)
 
 
 def main() -> None:

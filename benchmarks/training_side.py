@@ -87,8 +87,6 @@ def ours(run: Run, clock: Clock, folder: Path) -> tuple[Sequence[str], np.ndarra
 
 def fastai(run: Run, clock: Clock, folder: Path) -> tuple[Sequence[str], np.ndarray]:
     """Train as the book's chapter 5 does, with `vision_learner` and `fine_tune`; return as `ours`."""
-    import pandas
-
     from benchmarks import rivals
 
     vision = rivals.vision()
@@ -101,7 +99,7 @@ def fastai(run: Run, clock: Clock, folder: Path) -> tuple[Sequence[str], np.ndar
 
     vision.set_seed(run.seed)
     loaders = vision.ImageDataLoaders.from_df(
-        pandas.read_csv(run.table),
+        vision.pd.read_csv(run.table),
         path=run.root,
         fn_col="file",
         label_col="label",

@@ -3,7 +3,6 @@
 import re
 import warnings
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -57,7 +56,7 @@ def _found(pattern: str, files: Sequence[str]) -> list[str]:
             "that names what belongs together, as (.+)_"
         )
     group: str | int = "group" if "group" in regex.groupindex else 1
-    matches = [search(regex, PurePosixPath(file).name, KEY) for file in files]
+    matches = search(regex, files, KEY)
     names = [match[group] or "" if match else "" for match in matches]
     if failed := [file for file, name in zip(files, names, strict=True) if not name]:
         raise UserError(

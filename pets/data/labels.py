@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePosixPath
 from types import FrameType
 
 import numpy as np
@@ -20,6 +19,8 @@ from pets.settings.data import Regex
 
 _REGEX_SECONDS = 2.0
 """Processor time that a pattern may take on one name."""
+_BLOCK = 1000
+"""Names searched under one time limit: setting one takes longer than searching a name."""
 
 
 class RegexLabeller(Regex):
@@ -45,10 +46,8 @@ class RegexLabeller(Regex):
             ValueError: The pattern finds no label in some of the names, or takes too long.
         """
         group: str | int = "label" if "label" in self._regex.groupindex else 1
-        labels = []
-        for file in files:
-            match = search(self._regex, PurePosixPath(file).name, "data.labeller.pattern")
-            labels.append(match[group] or "" if match else "")
+        matches = search(self._regex, files, "data.labeller.pattern")
+        labels = [match[group] or "" if match else "" for match in matches]
         failed = [file for file, label in zip(files, labels, strict=True) if not label]
         if failed:
             raise UserError(
@@ -58,12 +57,26 @@ class RegexLabeller(Regex):
         return labels
 
 
-def search(regex: re.Pattern[str], name: str, key: str) -> re.Match[str] | None:
-    """Search for the pattern of a key of the configuration in a file name.
+def search(regex: re.Pattern[str], files: Sequence[str], key: str) -> list[re.Match[str] | None]:
+    """Search for the pattern of a key of the configuration in the name of each file, without its folders.
 
     Raises:
-        UserError: It takes too long.
+        UserError: It takes more than `_REGEX_SECONDS` on one of them.
     """
+    names = [file.rpartition("/")[2] for file in files]
+    matches: list[re.Match[str] | None] = []
+    for start in range(0, len(names), _BLOCK):
+        block = names[start : start + _BLOCK]
+        try:
+            with _time_limit(_REGEX_SECONDS):
+                found = [regex.search(name) for name in block]
+        except TimeoutError:  # one by one, to find which name it is, if it is one
+            found = [_search_alone(regex, name, key) for name in block]
+        matches += found
+    return matches
+
+
+def _search_alone(regex: re.Pattern[str], name: str, key: str) -> re.Match[str] | None:
     try:
         with _time_limit(_REGEX_SECONDS):
             return regex.search(name)
@@ -103,7 +116,7 @@ class ParentLabeller:
         Raises:
             ValueError: A file lies directly in the root.
         """
-        labels = [PurePosixPath(file).parent.name for file in files]
+        labels = [file.rpartition("/")[0].rpartition("/")[2] for file in files]
         failed = [file for file, label in zip(files, labels, strict=True) if not label]
         if failed:
             raise UserError(

@@ -58,6 +58,20 @@ def test_a_pattern_that_takes_for_ever_is_stopped(monkeypatch: pytest.MonkeyPatc
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
 
 
+def test_many_names_share_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    monkeypatch.setattr("pets.data.labels.signal.setitimer", lambda which, seconds: started.append(seconds))
+    files = [f"dogs/pug_{number}.jpg" for number in range(2500)]
+    assert RegexLabeller()(files) == ["pug"] * 2500
+    assert len([seconds for seconds in started if seconds]) == 3
+
+
+def test_names_that_only_together_take_long_are_searched_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pets.data.labels._REGEX_SECONDS", 0.0005)
+    files = [f"pug_{number}.jpg" for number in range(3000)]
+    assert RegexLabeller()(files) == ["pug"] * 3000
+
+
 def test_regex_works_in_a_thread() -> None:
     labels: list[str] = []
     thread = threading.Thread(target=lambda: labels.extend(RegexLabeller()(["pug_1.jpg"])))

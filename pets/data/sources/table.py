@@ -60,7 +60,7 @@ class CsvTable:
             ValueError: The table is not what it should be; the message says where.
         """
         files = sorted(self._rows)
-        missing = [file for file in files if not os.path.isfile(self.root / file)]
+        missing = [file for file in files if not os.path.isfile(os.path.join(self.root, file))]
         if missing:
             raise FileNotFoundError(
                 f"{self.path}: {len(missing):,} of {len(files):,} files are not in data.root={self.root}: "
@@ -167,8 +167,12 @@ class CsvTable:
 
     def _relative(self, file: str, where: str) -> str:
         """Return the normalised path of a file relative to the root."""
-        root = os.path.abspath(self.root)
-        path = os.path.normpath(os.path.join(root, file))
-        if not path.startswith(os.path.join(root, "")):
+        path = os.path.normpath(os.path.join(self._inside, file))
+        if not path.startswith(self._inside):
             raise UserError(f"{where}: the file {file!r} lies outside data.root={self.root}")
-        return Path(path).relative_to(root).as_posix()
+        return path.removeprefix(self._inside).replace(os.sep, "/")
+
+    @cached_property
+    def _inside(self) -> str:
+        """The absolute root with a separator at its end: how the path of each file in it begins."""
+        return os.path.join(os.path.abspath(self.root), "")

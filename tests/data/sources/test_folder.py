@@ -1,14 +1,14 @@
 """Listings: by content, in order, with nothing lost silently."""
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pets.data.sources.folder import ImageFolder, Listing, examples, list_images, sniff
+from pets.data.sources.folder import ImageFolder, Listing, _suffix, examples, list_images, sniff
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(40)
 
@@ -109,6 +109,24 @@ def test_odd_entries_are_no_crash(tmp_path: Path) -> None:
     listing = list_images(tmp_path)
     assert listing.files == ("folder.jpg/inside.jpg",)
     assert listing.ignored == {"special file": 1, "broken link": 1, "link to a folder around it": 1}
+
+
+def test_a_file_that_its_folder_tells_enough_of_is_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        put(tmp_path, f"pugs/{number}.jpg")
+    asked = []
+    status = os.stat
+    monkeypatch.setattr(os, "stat", lambda path, **options: asked.append(Path(path)) or status(path, **options))
+    assert len(list_images(tmp_path).files) == 50
+    assert {path for path in asked if path.suffix} == set()
+
+
+@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1))
+def test_a_suffix_is_that_of_pathlib(name: str) -> None:
+    if not name.startswith("."):
+        assert _suffix(name) == PurePosixPath(name).suffix.lower()
 
 
 def test_links_to_folders_elsewhere_are_followed(tmp_path: Path) -> None:
