@@ -118,7 +118,12 @@ def test_a_file_that_its_folder_tells_enough_of_is_not_looked_at(
         put(tmp_path, f"pugs/{number}.jpg")
     asked = []
     status = os.stat
-    monkeypatch.setattr(os, "stat", lambda path, **options: asked.append(Path(path)) or status(path, **options))
+
+    def stat(path: str | Path, **options: bool) -> os.stat_result:
+        asked.append(Path(path))
+        return status(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
     assert len(list_images(tmp_path).files) == 50
     assert {path for path in asked if path.suffix} == set()
 
