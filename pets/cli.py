@@ -19,6 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from pets.console import path_text
 from pets.errors import UserError, advice, explain, is_user_error
 from pets.machine import isolated, keep_freed_memory, quiet_lightning
 from pets.private_api import hydra_flags
@@ -133,10 +134,14 @@ def _check_free(folder: RunFolder, cfg: DictConfig) -> None:
 
 
 def _announcement(cfg: DictConfig, folder: RunFolder) -> str:
-    """Return the line that says what is about to run, printed before the slow imports."""
-    choices = cfg.hydra.runtime.choices
-    shown = [f"{group}={choices[group]}" for group in ("experiment", "data", "model", "recipe") if choices.get(group)]
-    return f"{cfg.task}: {', '.join(shown)}, seed={cfg.seed} -> {folder.path}"
+    """Return the line that says what is about to run and on what it depends, printed before the slow imports."""
+    if cfg.ckpt_path is not None:
+        shown = [f"{name}={path_text(cfg[name])}" for name in ("ckpt_path", "source") if cfg[name] is not None]
+    else:
+        choices = cfg.hydra.runtime.choices
+        groups = ("data",) if cfg.task == "check" else ("experiment", "data", "model", "recipe")
+        shown = [*(f"{group}={choices[group]}" for group in groups if choices.get(group)), f"seed={cfg.seed}"]
+    return f"{cfg.task}: {', '.join(shown)} -> {folder.path}"
 
 
 def run(cfg: DictConfig) -> float | None:

@@ -130,6 +130,15 @@ def test_help_shows_what_can_be_typed(tmp_path: Path) -> None:
     assert (refused.returncode, "did you mean augment?" in refused.stderr) == (2, True)
 
 
+def test_a_command_on_a_trained_model_names_the_model_instead_of_a_recipe(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt").write_bytes(b"")
+    (tmp_path / "photos").mkdir()
+    done = train("task=predict", "ckpt_path=model.ckpt", "source=photos", "hydra.run.dir=run", cwd=tmp_path)
+    assert done.stdout.splitlines()[0] == "predict: ckpt_path=model.ckpt, source=photos -> run"
+    done = train("task=check", "data=folder", "data.root=photos", "hydra.run.dir=run", cwd=tmp_path)
+    assert done.stdout.splitlines()[0] == "check: data=folder, seed=42 -> run"
+
+
 def test_what_is_about_to_run_is_said_first(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     done = train("data=folder", "data.root=photos", "hydra.run.dir=run", cwd=tmp_path)

@@ -23,7 +23,7 @@ from pets.settings.metrics import CURVES
 
 HPARAM_GROUPS = ("seed", "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder")
 NOT_HPARAMS = ("_target_", "_partial_", "_convert_", "root")
-UNIMPORTANT = ("data.num_workers",)
+UNIMPORTANT = ("data.num_workers", "data.cache")
 """What never decides a result."""
 CHOICES = ("model", "recipe")
 """Groups whose chosen file is a hyperparameter."""

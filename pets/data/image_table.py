@@ -122,9 +122,9 @@ def build_image_table(
     files = [file for file in listing.files if file not in left_out]
     if not files:
         raise UserError(f"data.exclude={exclude} leaves none of {len(listing.files):,} images")
-    labels = dict(zip(files, labeller(files), strict=True))
-    if relabel is not None:
-        labels |= read_relabelled(relabel, source.root, files)
+    labels = {} if relabel is None else read_relabelled(relabel, source.root, files)
+    others = [file for file in files if file not in labels]
+    labels |= zip(others, labeller(others), strict=True)  # a relabelled file needs no label of its own
     if on_error == "skip":
         left_out |= find_undecodable(source.root, files, show_progress)
         files = [file for file in files if file not in left_out]

@@ -29,7 +29,9 @@ SUFFIXES = {
 ORIENTATION = 0x0112
 FEW = 5
 """A class of fewer images is too small to learn from and to measure on."""
+FEW_IMAGES = "few images"
 STRATIFIED = "data.split.method=stratified gives every part its share of each class"
+MORE = f"a class needs {FEW} images or more to be learned and measured"
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def class_findings(table: ImageTable) -> list[Finding]:
     """List the classes with few images, and those with none in a part that has images; the file of each is empty."""
     names = list(table.vocab)
     total = np.bincount(table.targets, minlength=len(names)).tolist()
-    found = [Finding("few images", "", f"{name}: {n}") for name, n in zip(names, total, strict=True) if n < FEW]
+    found = [Finding(FEW_IMAGES, "", f"{name}: {n}") for name, n in zip(names, total, strict=True) if n < FEW]
     for part, indices in table.split._asdict().items():
         present = set(table.targets[indices].tolist())
         if present:
@@ -126,10 +128,24 @@ def class_findings(table: ImageTable) -> list[Finding]:
     return found
 
 
-def class_warning(found: Sequence[Finding]) -> str | None:
+def class_advice(found: Iterable[Finding], method: str) -> list[str]:
+    """Return what helps against what `class_findings` found.
+
+    Args:
+        found: The findings; others are passed over.
+        method: The `data.split.method` in force; another one is proposed only in place of a random split, and only for
+            classes that have an image for every part.
+    """
+    few = {finding.detail.rpartition(": ")[0] for finding in found if finding.kind == FEW_IMAGES}
+    absent = {finding.detail for finding in found if finding.kind.startswith("none in")}
+    advice = [STRATIFIED] if method in ("auto", "random") and absent - few else []
+    return [*advice, MORE] if few else advice
+
+
+def class_warning(found: Sequence[Finding], method: str) -> str | None:
     """Return what `class_findings` found as one line that says what helps; None if it found nothing."""
     kinds: dict[str, list[str]] = {}
     for finding in found:
         kinds.setdefault(finding.kind, []).append(finding.detail)
-    told = [f"{len(names)} with {kind} ({examples(names, n=2)})" for kind, names in kinds.items()]
-    return f"classes: {', '.join(told)}; {STRATIFIED}" if told else None
+    told = [f"with {kind}: {examples(names, n=3)}" for kind, names in kinds.items()]
+    return f"classes {'; '.join([*told, *class_advice(found, method)])}" if told else None

@@ -127,7 +127,7 @@ def group_table(groups: Iterable[Mapping[str, Any]]) -> list[GroupRow]:
 def format_group_table(rows: Iterable[GroupRow]) -> str:
     """Lay the rows out as text, with a total."""
     rows = list(rows)
-    lines = [f"{'group':<16}{'parameters':>12}{'trainable':>12}{'lr':>10}"]
+    lines = [f"{'group':<16}{'parameters':>12}{'trainable':>12}{'start lr':>10}"]
     for row in rows:
         lr = "-" if row.lr is None else f"{row.lr:.2e}"
         lines.append(f"{row.group:<16}{row.parameters:>12,}{row.trainable:>12,}{lr:>10}")

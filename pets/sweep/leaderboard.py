@@ -1,6 +1,7 @@
 """Hydra's callback around a multirun: what must be so before it starts, the leaderboard when all jobs have ended."""
 
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from pets import machine
+from pets.console import path_text
 from pets.evaluation.intervals import Interval
 from pets.files import write_text
 from pets.sweep import ranking
@@ -53,9 +55,11 @@ class Leaderboard(Callback):
         text = ranking.markdown(jobs)
         write_text(folder / "leaderboard.csv", ranking.as_csv(jobs))
         write_text(folder / "leaderboard.md", f"# Leaderboard\n\n{text}")
-        print(f"\n{text}\n{folder / 'leaderboard.md'}")
-        if picture := draw(jobs, folder):
-            print(picture)
+        print(f"\n{text}\nsweep folder: {path_text(folder)}")
+        for path in (folder / "leaderboard.md", draw(jobs, folder)):
+            if path is not None:
+                print(f"  {path_text(path)}")
+        print(f"  tensorboard --logdir {shlex.quote(path_text(folder))}")
         if any(job.error is not None for job in jobs):
             sys.exit(1)
 

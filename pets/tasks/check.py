@@ -13,11 +13,13 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from pets import build
+from pets.console import path_text
 from pets.data.datamodule import ImageDataModule
 from pets.data.duplicates import near_duplicates
+from pets.data.image_table import read_relabelled
 from pets.data.images import open_image
 from pets.data.sources.folder import Listing, examples
-from pets.data.survey import STRATIFIED, Facts, Finding, class_findings, findings, survey
+from pets.data.survey import Facts, Finding, class_advice, class_findings, findings, survey
 from pets.errors import UserError
 from pets.evaluation.figures.grids import image_grid
 from pets.evaluation.interpretation import Suspect, suspects
@@ -56,7 +58,7 @@ def run(cfg: DictConfig) -> None:
     source.prepare()
     listing: Listing = source.listing()
     facts = survey(source.root, listing.files)
-    parts, label_findings, counts = _labels(cfg, listing.files)
+    parts, label_findings, counts = _labels(cfg, source.root, listing.files)
     found = [*findings(facts, cfg.check.min_side, cfg.check.max_side), *label_findings]
     doubles = _duplicates(facts, parts, cfg.check.max_distance)
     write_csv(folder / "findings.csv", Finding._fields, found)
@@ -74,17 +76,21 @@ def run(cfg: DictConfig) -> None:
         "suspects": len(doubted),
     }
     write_text(folder / "check.json", json.dumps(record, indent=1) + "\n")
-    _tell(listing, found, doubles, counts, doubted, folder)
+    if not parts:  # no data module said it
+        log.info(str(listing))
+    _tell(found, class_advice(found, cfg.data.split.method), doubles, counts, doubted, folder)
 
 
-def _labels(cfg: DictConfig, files: Sequence[str]) -> tuple[dict[str, str], list[Finding], dict[str, int]]:
+def _labels(cfg: DictConfig, root: Path, files: Sequence[str]) -> tuple[dict[str, str], list[Finding], dict[str, int]]:
     """Return part by file, what is wrong with labels and split, and images by label; as much of it as can be had."""
     labeller = instantiate(cfg.data.labeller, _convert_="all")
-    counts: Counter[str] = Counter()
+    corrected = {} if cfg.data.relabel is None else read_relabelled(cfg.data.relabel, root, files)
+    counts = Counter(corrected.values())
     wrong = []
     for file in files:
         try:
-            counts[labeller([file])[0]] += 1
+            if file not in corrected:
+                counts[labeller([file])[0]] += 1
         except ValueError as error:
             wrong.append(Finding("no label", file, str(error)))
     if wrong:
@@ -146,26 +152,38 @@ def _draw_suspects(root: Path, doubted: Sequence[Suspect]) -> Figure:
 
 
 def _tell(
-    listing: Listing,
     found: Sequence[Finding],
+    advice: Sequence[str],
     doubles: Sequence[Duplicate],
     counts: dict[str, int],
     doubted: Sequence[Suspect],
     folder: Path,
 ) -> None:
     """Print what was found, a line a kind."""
-    log.info(str(listing))
     if counts:
-        sizes = list(counts.values())
-        log.info(f"{len(sizes)} labels, {min(sizes)} to {max(sizes)} images each")
+        fewest, most = min(counts.values()), max(counts.values())
+        each = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        log.info(f"{len(counts)} labels, {each} images each")
     for kind, count in Counter(finding.kind for finding in found).most_common():
         example = next(finding for finding in found if finding.kind == kind)
         where = f"{example.file}: " if example.file else ""
-        log.info(f"{count:>6} {kind:<14} such as {where}{example.detail}")
-    if any(kind == "few images" or kind.startswith("none in") for kind, *_ in found):
-        log.info(f"       {STRATIFIED}")
+        _row(count, kind, f"{where}{example.detail}")
+        if kind == "unreadable":
+            log.info("       data.on_error=skip leaves them out")
+    for text in advice:
+        log.info(f"       {text}")
     across = sum(double.across for double in doubles)
-    log.info(f"{len(doubles):>6} near-duplicates, {across} of them across parts of the split")
+    pair = f"{doubles[0].first} and {doubles[0].second}" if doubles else ""
+    _row(len(doubles), f"near-duplicates, {across} of them across parts of the split", pair)
     if doubted:
-        log.info(f"{len(doubted):>6} doubted labels: edit suspects.csv, then data.relabel={folder / 'suspects.csv'}")
-    log.info(f"tables and pictures: {folder}")
+        table = path_text(folder / "suspects.csv")
+        log.info(
+            f"{len(doubted):>6} doubted labels: delete the rows of suspects.csv where the model is wrong, and train"
+        )
+        log.info(f"       again with data.relabel={table}")
+    log.info(f"tables and pictures: {path_text(folder)}")
+
+
+def _row(count: int, kind: str, example: str) -> None:
+    like = "such as " if count > 1 else ""
+    log.info(f"{count:>6} {kind:<14} {like}{example}".rstrip())

@@ -54,7 +54,7 @@ def _run(cfg: DictConfig, signals: Signals) -> float:
         log.info("the run is finished: %s", folder.path)
         return _optimized(cfg, metrics)
     data = build.data_module(cfg)
-    if warning := class_warning(class_findings(data.table)):
+    if warning := class_warning(class_findings(data.table), cfg.data.split.method):
         log.warning(f"warning: {warning}")
     check_measured(
         cfg.optimized_metric, n_classes=len(data.vocab), tested=len(data.splits.test) > 0, at_end=cfg.evaluate.at_end

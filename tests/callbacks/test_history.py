@@ -56,7 +56,7 @@ def test_one_row_an_epoch_and_a_resumed_run_goes_on_below(tmp_path: Path, caplog
     assert {float(row["error_rate"]) for row in rows} == {0.25}
     assert rows[0]["valid_loss"] == ""
     messages = [record.message for record in caplog.records if record.name == "pets.history"]
-    assert messages[0].split()[:4] == ["group", "parameters", "trainable", "lr"]
+    assert messages[0].split()[:5] == ["group", "parameters", "trainable", "start", "lr"]
     printed = [message for message in messages if "parameters" not in message]
     assert printed[0].split() == ["epoch", "phase", "train_loss", "valid_loss", "error_rate", "time"]
     assert [line.split()[0] for line in printed] == ["epoch", "0", "1", "epoch", "0", "1", "2"]

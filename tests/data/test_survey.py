@@ -11,8 +11,13 @@ from PIL import Image, ImageDraw
 from pets.data.duplicates import Pair, near_duplicates
 from pets.data.image_table import ImageTable
 from pets.data.labels import Vocab
+<<<<<<< HEAD
 from pets.data.manifest import Split
 from pets.data.survey import Facts, class_findings, class_warning, findings, survey
+=======
+from pets.data.splits import Split
+from pets.data.survey import MORE, Facts, class_advice, class_findings, class_warning, findings, survey
+>>>>>>> 8079dc8 (task=check says things once and names what helps; a corrected photograph needs no label of its own; a sweep's picture is not cut)
 
 
 def drawing(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
@@ -108,16 +113,23 @@ def test_classes_with_few_images_or_none_in_a_part_are_told_with_what_helps() ->
     assert [(finding.kind, finding.detail) for finding in found] == [
         ("few images", "b: 4"), ("few images", "c: 1"), ("none in valid", "c"),
     ]  # fmt: skip
-    assert class_warning(found) == (
-        "classes: 2 with few images ('b: 4', 'c: 1'), 1 with none in valid ('c'); "
-        "data.split.method=stratified gives every part its share of each class"
+    assert class_warning(found, "random") == (
+        "classes with few images: 'b: 4', 'c: 1'; with none in valid: 'c'; "
+        "a class needs 5 images or more to be learned and measured"
     )
+
+
+def test_a_stratified_split_is_proposed_where_it_helps_and_is_not_chosen_yet() -> None:
+    found = class_findings(table_of("aaaabbbbcccccc", "aabb"))
+    assert class_advice(found, "random") == ["data.split.method=stratified gives every part its share of each class"]
+    assert class_advice(found, "stratified") == []
+    assert class_advice(class_findings(table_of("aaaabbbbccc", "aabb")), "random") == [MORE], "three cannot be shared"
 
 
 def test_five_images_in_every_part_that_there_is_are_enough() -> None:
     found = class_findings(table_of("aaaabbbbcccc", "abc"))
     assert found == []
-    assert class_warning(found) is None
+    assert class_warning(found, "random") is None
 
 
 def test_a_class_that_only_the_test_part_lacks_is_told() -> None:

@@ -97,7 +97,7 @@ def test_the_table_counts_what_learns(network: Network) -> None:
     assert 0 < rows[0].trainable < rows[0].parameters, "the norms of a frozen layer learn, its convolutions do not"
     assert {row.lr for row in rows} == {0.5}
     lines = format_group_table(rows).splitlines()
-    assert lines[0].split() == ["group", "parameters", "trainable", "lr"]
+    assert lines[0].split() == ["group", "parameters", "trainable", "start", "lr"]
     assert lines[1].split() == ["early", f"{rows[0].parameters:,}", f"{rows[0].trainable:,}", "5.00e-01"]
     assert lines[-1].split()[0] == "total"
     assert group_table(param_groups(network))[0].lr is None

@@ -41,7 +41,12 @@ def test_a_sweep_has_a_picture_of_error_against_what_varied(tmp_path: Path, caps
         put(tmp_path, name, 1 - rate)
         (tmp_path / name / "metrics.json").write_text(json.dumps({"valid/error_rate": rate, "n": {"valid": 40}}))
     Leaderboard().on_multirun_end(sweep(tmp_path))
-    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "sweep.png")
+    assert capsys.readouterr().out.splitlines()[-4:] == [
+        f"sweep folder: {tmp_path}",
+        f"  {tmp_path / 'leaderboard.md'}",
+        f"  {tmp_path / 'sweep.png'}",
+        f"  tensorboard --logdir {tmp_path}",
+    ]
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -91,6 +91,20 @@ def test_doubted_labels_can_be_fed_back(photos: Path, tiny_config: Compose, tmp_
     assert labels == {"pug": 9, "great_pyrenees": 8, "Birman": 7}
 
 
+def test_a_photograph_whose_name_says_nothing_gets_its_label_from_the_corrections(
+    photos: Path, tiny_config: Compose, tmp_path: Path
+) -> None:
+    (photos / "photographs").mkdir()
+    shutil.copy(photos / "pug_1.jpg", photos / "photographs" / "abcdef.jpg")
+    table = photos / "corrections.csv"
+    table.write_text("file,label\nphotographs/abcdef.jpg,pug\n", encoding="utf-8")
+    cfg = tiny_config(f"data.root={photos}", f"data.relabel={table}")
+    check.run(cfg)
+    found = json.loads((Path(cfg.run_dir) / "check.json").read_text())
+    assert "no label" not in found["findings"]
+    assert found["labels"] == {"pug": 9, "Birman": 8, "great_pyrenees": 8}
+
+
 def test_the_table_of_labels_is_built_once_a_labeller_not_once_a_file(
     photos: Path, tiny_config: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,8 +134,9 @@ def test_a_class_of_few_images_is_a_row_and_the_way_out_is_named(
         check.run(cfg)
     found = {(row["kind"], row["detail"]) for row in rows(Path(cfg.run_dir) / "findings.csv")}
     assert ("few images", "pug: 3") in found
-    assert "such as pug: 3" in caplog.text
-    assert "data.split.method=stratified" in caplog.text
+    assert "1 few images     pug: 3" in caplog.text
+    assert "a class needs 5 images or more" in caplog.text
+    assert sum("images" in message and "train" in message for message in caplog.messages) == 1, "said once"
 
 
 def test_the_picture_of_suspects_names_the_files(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,6 +12,8 @@ from pets.evaluation.intervals import Interval
 
 WIDE = 20.0
 """Ratio of the largest to the smallest setting from which on the axis is logarithmic."""
+TITLE = 60
+"""Characters of a line of the title."""
 ROW = 0.24
 """Height of a setting that is a word, in inches."""
 
@@ -79,17 +82,16 @@ def _as_rows(errors: Mapping[str, Sequence[Interval]], varied: str, part: str) -
     axes.set_yticks(places, best_first)
     axes.set(xlabel=f"error on {part}, %", ylim=(row - 0.4, -0.6))
     axes.set_xlim(left=0)
-    axes.set_ylabel(varied)
     axes.grid(axis="x", color=GRID)
     axes.tick_params(axis="y", length=0)
-    _finish(figure, axes, errors)
+    _finish(figure, axes, errors, f"by {varied}")
     return figure
 
 
-def _finish(figure: Figure, axes: Axes, errors: Mapping[str, Sequence[Interval]]) -> None:
+def _finish(figure: Figure, axes: Axes, errors: Mapping[str, Sequence[Interval]], by: str = "") -> None:
     jobs = sum(map(len, errors.values()))
     axes.plot([], [], "o-", color=ACCENT, markersize=5, linewidth=2, label="a job, 95% interval")
-    axes.set_title(f"Error of {jobs} jobs")
+    axes.set_title(fill(f"Error of {jobs} jobs {by}", TITLE))
     handles, labels = axes.get_legend_handles_labels()
     keep = slice(None) if jobs > len(errors) else slice(-1, None)  # means say nothing without repeats
     figure.legend(handles[keep], labels[keep], loc="outside lower right", ncols=2)

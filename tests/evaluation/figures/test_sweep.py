@@ -42,3 +42,14 @@ def test_words_are_rows_the_lowest_error_first_with_the_mean_of_repeats() -> Non
     ink = [np.asarray(line.get_xdata()) for line in figure.axes[0].lines if line.get_color() == "#222222"]
     means = [x[0] for x in ink if len(x)]
     assert means == pytest.approx([5, 12])
+
+
+def test_what_varied_is_not_cut_however_few_the_rows_are() -> None:
+    errors = {"16, 0.001, resnet18": [wilson(10, 100)], "10000, 0.01, resnet34": [wilson(5, 100)]}
+    figure = sweep_figure(errors, "data.batch_size, recipe.base_lr, model, recipe.phases.1.pct_start")
+    figure.draw_without_rendering()
+    assert "recipe.base_lr" in figure.axes[0].get_title(loc="left")
+    box = figure.get_tightbbox()
+    assert min(box.x0, box.y0) >= 0
+    assert box.x1 <= figure.get_figwidth()
+    assert box.y1 <= figure.get_figheight()
