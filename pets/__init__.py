@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pets.data.splits import SplitRule as SplitRule
     from pets.deploy.predictor import Predictor as Predictor
     from pets.evaluation.figures.batches import show_batch as show_batch
+    from pets.evaluation.figures.lr_curve import lr_curve_figure as lr_curve_figure
     from pets.model.classifier import Classifier as Classifier
     from pets.schedule.recipe import Phase as Phase
     from pets.schedule.recipe import Recipe as Recipe
@@ -53,6 +54,7 @@ else:
         "find_lr": "pets.api",
         "fine_tune": "pets.schedule.recipe",
         "fit": "pets.api",
+        "lr_curve_figure": "pets.evaluation.figures.lr_curve",
         "one_cycle": "pets.schedule.recipe",
         "open_image": "pets.data.images",
         "predictor": "pets.api",

@@ -24,7 +24,7 @@ from pets.errors import UserError, advice, explain, is_user_error
 from pets.machine import isolated, keep_freed_memory, quiet_lightning
 from pets.private_api import hydra_flags
 from pets.runs import resume
-from pets.runs.compose import Conf
+from pets.runs.compose import Conf, each_value
 from pets.runs.overrides import as_typed, key, quoted
 from pets.runs.run_folder import RunFolder, is_first_process
 from pets.settings import config
@@ -69,15 +69,19 @@ def _prepare(argv: Sequence[str], held: ExitStack) -> list[str]:
     flags = hydra_flags(argv[1:])
     typed = [as_typed(text, flags.multirun) for text in flags.overrides]
     others = _without(argv, flags.overrides)
+    conf = Conf(flags.config_dir, flags.config_name)
+    if flags.cfg:
+        conf.compose(typed, flags.multirun)
     if flags.cfg or flags.info or flags.hydra_help or flags.shell_completion:
         return [*others, *typed]
-    conf = Conf(flags.config_dir, flags.config_name)
     command = resume.complete(
         typed, partial(conf.compose, multirun=flags.multirun), multirun=flags.multirun, trusted=conf.targets()
     )
     cfg = conf.compose(command, flags.multirun)
     check(cfg)
     config.check_inputs(cfg)
+    for variant in each_value(command) if flags.multirun else ():
+        check(conf.compose(variant, multirun=True))  # the last job's value is not to be refused hours after the start
     sweep = flags.multirun or cfg.hydra.mode == RunMode.MULTIRUN
     folder = RunFolder(cfg.hydra.sweep.dir if sweep else cfg.hydra.run.dir)
     if not sweep:

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from pets.errors import UserError
 from pets.runs.overrides import key, parse, quoted
-from pets.settings.config import config_dir, known_keys, no_such_key
+from pets.settings.config import INSTEAD, config_dir, known_keys, no_such_key
 
 OPTIONAL = ("experiment", "debug", "sweep")
 """Groups whose missing file Hydra passes over without a word."""
+
+OPEN = ("callbacks", "logger", "trainer")
+"""Groups to which a person may add what Lightning takes."""
 
 
 class Conf:
@@ -52,7 +56,7 @@ class Conf:
         Raises:
             UserError: In one line, for a key or file that does not exist and for what Hydra cannot read.
         """
-        wanted = [text for override in overrides for text in (_first(override) if multirun else [override])]
+        wanted = [next(_values(override)) if multirun else override for override in overrides]
         search = [f"hydra.searchpath=[{quoted(f'file://{folder}')}]" for folder in self.folders[1:]]
         try:
             with initialize_config_dir(str(self.folders[0]), version_base="1.3"):
@@ -83,7 +87,9 @@ class Conf:
             name = unknown[1]
             others = [text for text in overrides if key(text) != name]
             raw: dict[str, Any] = OmegaConf.to_container(self.compose(others))  # type: ignore[assignment]
-            return UserError(no_such_key(name, [*known_keys(raw), *self.files()]))
+            says = no_such_key(name, [*known_keys(raw), *self.files()])
+            is_open = name.partition(".")[0] in OPEN and name not in INSTEAD
+            return UserError(f"{says}; +{name}= adds a key of your own" if is_open else says)
         if there := re.match(r"Could not append to config\. An item is already at '([^']+)'", line):
             return UserError(f"+{there[1]}: the key is there already, type {there[1]}= without the +")
         if ambiguous := re.match(r"Ambiguous value for argument '([^']+)'", line):
@@ -91,8 +97,18 @@ class Conf:
         return UserError(f"the command cannot be read: {' '.join(line.split())}")
 
 
-def _first(override: str) -> Iterator[str]:
-    """Yield an override without its sweep, with the first value of it."""
+def each_value(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the overrides of a multirun once for each value that is swept, but the first, which `compose` takes.
+
+    Other keys that are swept stay as they are: every value is seen, not every combination.
+    """
+    for place, override in enumerate(overrides):
+        for one in islice(_values(override), 1, None):
+            yield [*overrides[:place], one, *overrides[place + 1 :]]
+
+
+def _values(override: str) -> Iterator[str]:
+    """Yield an override with each value of its sweep, of a range or an interval with its start."""
     if "=" not in override:
         yield override
         return
@@ -103,8 +119,7 @@ def _first(override: str) -> Iterator[str]:
         return
     if not parsed.is_sweep_override():
         yield override
-    else:
-        sweep: Any = parsed.value()
-        # Of a range or an interval only the ends are known.
-        first = next(iter(parsed.sweep_string_iterator())) if isinstance(sweep, ChoiceSweep) else sweep.start
-        yield f"{override.partition('=')[0]}={first}"
+        return
+    sweep: Any = parsed.value()
+    values = parsed.sweep_string_iterator() if isinstance(sweep, ChoiceSweep) else [sweep.start]
+    yield from (f"{override.partition('=')[0]}={value}" for value in values)

@@ -111,15 +111,15 @@ def trim(values: Sequence[float], num_steps: int) -> np.ndarray:
 class LRCurve:
     """The result of a range test. All values are plain, so that it can be written as JSON."""
 
-    lrs: list[float]
+    lrs: list[float] = field(repr=False)
     """Learning rate of the head at each step; the other groups keep their ratio to it."""
-    losses: list[float]
+    losses: list[float] = field(repr=False)
     """Training loss of each step; the curve ends before the first one that is not finite."""
     num_steps: int
     """Steps planned; fewer points mean that the loss diverged."""
     batch_size: int
     """Images an optimizer step, of all processes and accumulated batches together."""
-    smoothed: list[float] = field(init=False)
+    smoothed: list[float] = field(init=False, repr=False)
     suggestions: dict[str, float] = field(init=False)
     """Learning rate by rule; empty with too few points."""
     doubt: str | None = field(init=False)

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from pets.errors import UserError
-from pets.runs.compose import Conf
+from pets.runs.compose import Conf, each_value
 from pets.settings import config
 
 ONE_CYCLE = ["recipe=one_cycle"]
@@ -60,6 +60,21 @@ def test_a_sweep_is_composed_with_its_first_values() -> None:
     cfg = Conf().compose(typed, multirun=True)
     assert (cfg.model.arch, cfg.seed, cfg.recipe.base_lr) == ("resnet18", 3, 0.1)
     assert complaint("recipe.epoch=1,2", multirun=True).startswith("no key recipe.epoch;")
+
+
+def test_every_value_of_a_sweep_is_seen_once() -> None:
+    typed = ["model=resnet18,resnet50", "seed=range(3,5)", "recipe.base_lr=choice(0.1,0.2,0.3)", "data=demo"]
+    assert list(each_value(typed)) == [
+        ["model=resnet50", "seed=range(3,5)", "recipe.base_lr=choice(0.1,0.2,0.3)", "data=demo"],
+        ["model=resnet18,resnet50", "seed=range(3,5)", "recipe.base_lr=0.2", "data=demo"],
+        ["model=resnet18,resnet50", "seed=range(3,5)", "recipe.base_lr=0.3", "data=demo"],
+    ]
+
+
+def test_a_callback_without_its_plus_is_told_of_it() -> None:
+    assert complaint("callbacks.mine._target_=own.Mine").endswith("; +callbacks.mine._target_= adds a key of your own")
+    assert complaint("trainer.max_epochs=3").startswith("no key trainer.max_epochs: use recipe.epochs")
+    assert "+" not in complaint("trainer.max_epochs=3")
 
 
 def test_a_folder_of_ones_own_adds_files(tmp_path: Path) -> None:

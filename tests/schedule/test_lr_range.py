@@ -152,3 +152,9 @@ def test_json_holds_the_curve() -> None:
     curve = curve_of(learns)
     assert json.loads(curve.to_json()) == asdict(curve)
     assert "NaN" not in curve_of(lambda x: math.nan).to_json()
+
+
+def test_a_curve_is_shown_by_what_it_suggests_and_not_by_its_hundred_points() -> None:
+    shown = repr(LRCurve([10.0**-i for i in range(8, 0, -1)], [1.0] * 8, 100, 16))
+    assert "suggestions=" in shown
+    assert "losses=" not in shown
