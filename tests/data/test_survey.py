@@ -11,13 +11,8 @@ from PIL import Image, ImageDraw
 from pets.data.duplicates import Pair, near_duplicates
 from pets.data.image_table import ImageTable
 from pets.data.labels import Vocab
-<<<<<<< HEAD
 from pets.data.manifest import Split
-from pets.data.survey import Facts, class_findings, class_warning, findings, survey
-=======
-from pets.data.splits import Split
 from pets.data.survey import MORE, Facts, class_advice, class_findings, class_warning, findings, survey
->>>>>>> 8079dc8 (task=check says things once and names what helps; a corrected photograph needs no label of its own; a sweep's picture is not cut)
 
 
 def drawing(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
