@@ -4,10 +4,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pets.data.presize import Presize
+from pets.data.sources.folder import list_images
 from pets.evaluation.predictions import evaluation_images
 from pets.model.network import Network
 
@@ -20,6 +23,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", required=True, help="weights of the backbone: a file, or a name of torchvision's")
     parser.add_argument("--arch", default="tf_efficientnet_lite0", help="architecture of the backbone")
     parser.add_argument("--library", default="timm", choices=["timm", "torchvision"], help="its library")
+
+
+def add_features_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names where features are kept between calls."""
+    parser.add_argument("--features", type=Path, help="npz file of the features: read if it is there, else written")
+
+
+def labelled_features(options: argparse.Namespace, size: int = 224) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
+    """Return features (n, F) and labels (n,) of the images below `--images`.
+
+    The label is the folder of an image; without folders the file name up to its last underscore.
+    """
+    if options.features is not None and options.features.exists():
+        with np.load(options.features, allow_pickle=False) as kept:
+            files, features = kept["files"], kept["features"]
+    else:
+        files = np.array(list_images(options.images).files)
+        features = pooled_features(options, files.tolist(), Presize(), size).numpy()
+        if options.features is not None:
+            np.savez(options.features, files=files, features=features)
+    labels = [file.split("/")[0] if "/" in file else file.rpartition("_")[0] for file in files.tolist()]
+    return features, np.array(labels)
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ WITHIN = {
     "augment": "uniforms geometry lighting mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form head losses metrics layer_groups network "
     "checkpoint classifier",
-    "evaluation": "intervals predictions features threshold interpretation report tta gradcam evaluate "
+    "evaluation": "intervals comparison predictions features threshold interpretation report tta gradcam evaluate "
     "figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve schedule sweep classes confusion reliability grids batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card "
@@ -33,7 +33,7 @@ WITHIN = {
     "callbacks": "plain_values training_state checkpoint_io boards step_seed sync_buffers stop mid_epoch finite_loss "
     "head_init one_cycle history progress dashboards range_test lr_finder evaluation",
     "tasks": "find_lr inspect fit evaluate export predict serve check",
-    "sweep": "record ranking jobs leaderboard",
+    "sweep": "record ranking luck jobs leaderboard",
 }
 """The same inside each folder."""
 TORCH_FREE = [

@@ -52,8 +52,11 @@ class Leaderboard(Callback):
         jobs = read_jobs(folder)
         if not jobs:
             return
-        text = ranking.markdown(jobs)
-        write_text(folder / "leaderboard.csv", ranking.as_csv(jobs))
+        from pets.sweep.luck import verdicts  # neither torch nor SciPy is needed to start a sweep
+
+        told = verdicts(jobs, folder)
+        text = ranking.markdown(jobs, told.marks, told.note)
+        write_text(folder / "leaderboard.csv", ranking.as_csv(jobs, told.p))
         write_text(folder / "leaderboard.md", f"# Leaderboard\n\n{text}")
         print(f"\n{text}\nsweep folder: {path_text(folder)}")
         for path in (folder / "leaderboard.md", draw(jobs, folder)):

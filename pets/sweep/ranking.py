@@ -3,8 +3,9 @@
 import math
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from pets.evaluation.intervals import Spread, spread
@@ -14,6 +15,10 @@ from pets.sweep.record import Job
 
 SEEDS = ("seed", "data.seed", "data.split.seed", "data.split.fold")
 """Keys that repeat an experiment rather than change it."""
+
+
+BESIDE = "beside the best"
+"""The column that says which rows are worse than the best by more than luck."""
 
 
 class _Run(Protocol):
@@ -81,10 +86,15 @@ def repeats(jobs: Iterable[Job]) -> list[Repeats]:
     )
 
 
-def markdown(jobs: Sequence[Job]) -> str:
+def markdown(jobs: Sequence[Job], marks: Mapping[str, str] = MappingProxyType({}), note: str = "") -> str:
     """Return the leaderboard of at least one job as Markdown that also reads well on a console.
 
     Why a job failed stands in a numbered note below the table.
+
+    Args:
+        jobs: The jobs of a sweep.
+        marks: By name of a row's first job: how the row compares with the best one; empty for no such column.
+        note: Sentences below the tables.
     """
     keys, metric = varied(jobs), jobs[0].metric
     alike = [override for override in jobs[0].overrides if override.lstrip("+").partition("=")[0] not in keys]
@@ -97,27 +107,31 @@ def markdown(jobs: Sequence[Job]) -> str:
     if alike:
         lines.append(f"All jobs: `{' '.join(alike)}`")
     groups = repeats(jobs)
-    if any(group.value.sd is not None for group in groups):
-        lines += ["", _seeds_table(groups, [key for key in keys if key not in SEEDS], metric)]
-    lines += ["", _jobs_table(ranked(jobs), keys)]
+    repeated = any(group.value.sd is not None for group in groups)
+    if repeated:
+        lines += ["", _seeds_table(groups, [key for key in keys if key not in SEEDS], metric, marks)]
+    lines += ["", _jobs_table(ranked(jobs), keys, {} if repeated else marks)]
+    if note:
+        lines += ["", note]
     if failed:
         lines += ["", *(f"{number}. {job.name}: {job.error}" for number, job in enumerate(failed, start=1))]
     return "\n".join(lines) + "\n"
 
 
-def _seeds_table(groups: Sequence[Repeats], keys: Sequence[str], metric: str) -> str:
+def _seeds_table(groups: Sequence[Repeats], keys: Sequence[str], metric: str, marks: Mapping[str, str]) -> str:
     """Return the table of means: one row for the jobs that differ only in seeds."""
     rows = []
     for group in groups:
         said, value = settings(group.jobs[0]), group.value
         seconds = statistics.fmean(job.seconds for job in group.jobs)
         sd = "" if value.sd is None else f"{value.sd:.4f}"
-        row = [*(short(said.get(key, "")) for key in keys), f"{value.mean:.4f}", sd, str(value.n), duration(seconds)]
-        rows.append(row)
-    return table([*keys, f"{metric}, mean", "sd", "n", "time, mean"], rows)
+        row = [*(short(said.get(key, "")) for key in keys), f"{value.mean:.4f}", sd, str(value.n)]
+        mark = next((marks[job.name] for job in group.jobs if job.name in marks), "")
+        rows.append([*row, *[mark] * bool(marks), duration(seconds)])
+    return table([*keys, f"{metric}, mean", "sd", "n", *[BESIDE] * bool(marks), "time, mean"], rows)
 
 
-def _jobs_table(jobs: Sequence[Job], keys: Sequence[str]) -> str:
+def _jobs_table(jobs: Sequence[Job], keys: Sequence[str], marks: Mapping[str, str]) -> str:
     """Return the table of jobs; a failed one has the number of its note."""
     is_error_rate = jobs[0].metric.endswith("/error_rate")
     rows, notes = [], 0
@@ -130,23 +144,24 @@ def _jobs_table(jobs: Sequence[Job], keys: Sequence[str]) -> str:
         error = [] if is_error_rate else [f"{rate.value:.4f}" if rate else ""]
         interval = f"{rate.low:.3f} to {rate.high:.3f}, n={job.images}" if rate else ""
         varying = (short(said.get(key, "")) for key in keys)
-        rows.append([job.name, *varying, value, *error, interval, duration(job.seconds)])
+        mark = [marks.get(job.name, "")] * bool(marks)
+        rows.append([job.name, *varying, value, *error, interval, *mark, duration(job.seconds)])
     error = [] if is_error_rate else ["error rate"]
-    return table(["job", *keys, jobs[0].metric, *error, "interval", "time"], rows)
+    return table(["job", *keys, jobs[0].metric, *error, "interval", *[BESIDE] * bool(marks), "time"], rows)
 
 
-def as_csv(jobs: Sequence[Job]) -> str:
-    """Return the ranked jobs as CSV: one row a job, with mean, sd and number of its repeats."""
+def as_csv(jobs: Sequence[Job], p: Mapping[str, float] = MappingProxyType({})) -> str:
+    """Return the ranked jobs as CSV: one row a job, with mean, sd and number of its repeats, and p by name of a job."""
     keys = varied(jobs)
     of_job = {job.name: group.value for group in repeats(jobs) for job in group.jobs}
-    numbers = ("error_rate", "low", "high", "images", "seconds", "mean", "sd", "n", "error")
+    numbers = ("error_rate", "low", "high", "images", "seconds", "mean", "sd", "n", "p_best", "error")
     rows: list[list[object]] = [["job", *keys, jobs[0].metric, *numbers]]
     for job in ranked(jobs):
         said = settings(job)
         rate = list(job.error_rate or [None] * 3)
         repeated = list(of_job.get(job.name, [None] * 3))
         row = [job.name, *(said.get(key) for key in keys), job.value, *rate, job.images, job.seconds, *repeated]
-        rows.append([*row, job.error])
+        rows.append([*row, p.get(job.name), job.error])
     return csv_text(rows)
 
 
