@@ -19,6 +19,7 @@ from pets.errors import UserError
 from pets.evaluation.evaluate import Options
 from pets.model.classifier import Classifier
 from pets.runs.run_folder import RunFolder
+from pets.schedule.recipe import Recipe
 from pets.settings.declare import BY_TARGET
 
 log = logging.getLogger("pets")
@@ -53,9 +54,19 @@ def data_module(cfg: DictConfig) -> ImageDataModule:
 
 
 def classifier(cfg: DictConfig, classes: Iterable[str]) -> Classifier:
-    """Return a new classifier; the seed decides the weights of its head."""
+    """Return a new classifier; the seed decides the weights of its head.
+
+    Raises:
+        UserError: The recipe or the size of the images is not one that the architecture can have.
+    """
     seed_everything(cfg.seed, verbose=False)
     model: Classifier = instantiate(cfg.model, classes=list(classes), _convert_="all")
+    recipe: Recipe = instantiate(cfg.recipe, _convert_="all")
+    recipe.check_groups(model.backbone.group_names)
+    model.backbone.check_size(cfg.augment.size, "augment.size")
+    for index, phase in enumerate(recipe.phases):
+        if phase.size is not None:
+            model.backbone.check_size(phase.size, f"recipe.phases[{index}].size")
     return model
 
 

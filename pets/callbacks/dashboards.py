@@ -10,7 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 
 from pets.callbacks.boards import PICTURES, boards, log_figure
-from pets.callbacks.one_cycle import OneCycle
+from pets.callbacks.one_cycle import OneCycle, layer_names
 from pets.data.batch import Batch
 from pets.data.datamodule import ImageDataModule
 from pets.escape import markdown, printable
@@ -45,7 +45,7 @@ LAYOUT = {
         chart: ["Multiline", [f"{tag}$" for tag, metric in CURVES.items() if metric.chart == chart]] for chart in CHARTS
     },
     "2 schedule and speed": {
-        "learning rate of each layer group": ["Multiline", ["lr/early$", "lr/late$", "lr/head$"]],
+        "learning rate of each layer group": ["Multiline", ["lr/.+$"]],
         "momentum": ["Multiline", ["momentum$"]],
         "images a second": ["Multiline", ["speed/images_per_second$"]],
     },
@@ -178,7 +178,8 @@ class Dashboards(Callback):
     def _show_schedule(self, trainer: Trainer) -> None:
         one_cycle = next((one for one in trainer.callbacks if isinstance(one, OneCycle)), None)  # type: ignore[attr-defined]
         if one_cycle is not None:
-            figure = schedule_figure(one_cycle.recipe, one_cycle.steps_per_epoch(trainer), trainer.max_steps)
+            groups = layer_names(trainer.optimizers[0])
+            figure = schedule_figure(one_cycle.recipe, one_cycle.steps_per_epoch(trainer), trainer.max_steps, groups)
             log_figure(trainer.loggers, f"{PICTURES}/schedule", figure)
 
     def _show_first_batch(self, trainer: Trainer) -> None:

@@ -122,4 +122,4 @@ def _base_lr(head_lr: float, recipe: Recipe) -> float:
 
     The two need not be the same: fine_tune(freeze_epochs=0) starts with half the base.
     """
-    return head_lr * (recipe.base_lr / recipe.phases[0].group_lrs()["head"])
+    return head_lr * (recipe.base_lr / recipe.phases[0].head_lr)

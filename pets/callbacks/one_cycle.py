@@ -15,6 +15,7 @@ from pets.schedule.one_cycle import Position, one_cycle_lr, one_cycle_momentum, 
 from pets.schedule.recipe import Phase, Recipe
 from pets.settings.parts import GROUPS
 
+HEAD = GROUPS[-1]
 SHORT = 1000
 """Steps of a run up to which every one is a point of the schedule's curves, which smoothing would flatten otherwise."""
 
@@ -32,6 +33,19 @@ def data_module_for(trainer: Trainer, phases: Iterable[Phase]) -> ImageDataModul
         if phase.size is not None:
             raise UserError(f"recipe.phases[{index}].size={phase.size} is not allowed: the fit has no ImageDataModule")
     return None
+
+
+def layer_names(optimizer: Optimizer) -> tuple[str, ...]:
+    """Return the layer groups that an optimizer's parameter groups, named "<layer group>/...", belong to, in order.
+
+    Raises:
+        ValueError: A group has no name, or the last is not the head's.
+    """
+    names = [group.get("name", "unnamed") for group in optimizer.param_groups]
+    layers = tuple(dict.fromkeys(name.split("/")[0] for name in names))
+    if "unnamed" in layers or layers[-1] != HEAD:
+        raise UserError(f"OneCycle needs groups named by layer, {HEAD} the last; the optimizer has {', '.join(names)}")
+    return layers
 
 
 class OneCycle(Callback):
@@ -133,7 +147,7 @@ class OneCycle(Callback):
     def _set_hyperparameters(self, optimizer: Optimizer, place: Position) -> dict[str, float]:
         phase = self.recipe.phases[place.phase]
         momentum = one_cycle_momentum(place.t, phase)
-        lrs = {name: one_cycle_lr(place.t, peak, phase) for name, peak in phase.group_lrs().items()}
+        lrs = {name: one_cycle_lr(place.t, peak, phase) for name, peak in phase.group_lrs(layer_names(optimizer)).items()}
         scalars: dict[str, float] = {}
         for group in optimizer.param_groups:
             name = group["name"].split("/")[0]
@@ -164,6 +178,4 @@ class OneCycle(Callback):
     def _check_optimizers(self, trainer: Trainer) -> None:
         if len(trainer.optimizers) != 1 or trainer.lr_scheduler_configs:
             raise UserError("OneCycle sets the learning rates: configure_optimizers must return one optimizer only")
-        names = [group.get("name", "unnamed") for group in trainer.optimizers[0].param_groups]
-        if not all(name.split("/")[0] in GROUPS for name in names):
-            raise UserError(f"OneCycle knows the groups {', '.join(GROUPS)}, the optimizer has {', '.join(names)}")
+        self.recipe.check_groups(layer_names(trainer.optimizers[0]))

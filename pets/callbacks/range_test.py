@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pets import console, private_api
-from pets.callbacks.one_cycle import data_module_for
+from pets.callbacks.one_cycle import data_module_for, layer_names
 from pets.data.batch import Batch
 from pets.errors import UserError
 from pets.schedule.lr_range import LRCurve, has_diverged, learning_rate, smooth
@@ -89,8 +89,8 @@ class _Twin:
         else:
             self.module.unfreeze()
         self.optimizer: Optimizer = self.module.configure_optimizers()
-        peaks = phase.group_lrs()
-        self.ratios = {name: peak / peaks["head"] for name, peak in peaks.items()}
+        peaks = phase.group_lrs(layer_names(self.optimizer))
+        self.ratios = {name: peak / phase.head_lr for name, peak in peaks.items()}
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
         self.scaler = torch.amp.GradScaler(module.device.type, enabled=scaled)
         self.batches = _batches(trainer)

@@ -13,7 +13,7 @@ from pets.data.presize import Presize
 from pets.errors import UserError
 from pets.files import read_bytes, write_text
 from pets.model.losses import loss_from_spec
-from pets.model.network import SPEC_KEYS, SPEC_VERSION
+from pets.model.network import SPEC_KEYS, SPEC_SINCE_02, SPEC_VERSION
 from pets.settings.augment import Augment
 from pets.settings.declare import declared, fields, shown
 from pets.settings.model import Head, Library, Model
@@ -48,6 +48,9 @@ class ModelJson:
     interpolation: Literal[INTERPOLATION]  # type: ignore[valid-type]
     threshold: Share | None
     pets_version: Name
+    groups: int = SPEC_SINCE_02["groups"]
+    drop_path: float | None = SPEC_SINCE_02["drop_path"]
+    class_token: bool = SPEC_SINCE_02["class_token"]
 
     @field_validator("version")
     @classmethod
@@ -111,14 +114,15 @@ class Metadata:
             raise UserError(f"{origin}: must hold an object, not {shown(values)}")
         try:
             ModelJson(**{str(key): value for key, value in values.items()})
-            Model(values["source"], values["arch"], values["weights"], values["frozen_bn"])
+            since = {key: values.get(key, before) for key, before in SPEC_SINCE_02.items()}
+            Model(values["source"], values["arch"], values["weights"], values["frozen_bn"], **since)
             Head(**values["head"])
             loss_from_spec(values["loss"]).check(len(values["classes"]))
             Augment(size=values["size"])
             presize = Presize(**values["presize"])
         except UserError as error:
             raise UserError(f"{origin}: {error}") from None
-        spec = {key: values[key] for key in ("version", "weights", *SPEC_KEYS)}
+        spec = {key: values[key] for key in ("version", "weights", *SPEC_KEYS)} | since
         return cls(spec, presize, values["size"], values["threshold"])
 
 

@@ -44,13 +44,27 @@ class Classifier(Network, LightningModule):
         optimizer: MakeOptimizer = fastai_adamw,
         frozen_bn: FrozenNorms = "always",
         compile: bool = False,
+        groups: int = 3,
+        drop_path: float | None = None,
+        class_token: bool = True,
+        grad_checkpointing: bool = False,
     ) -> None:
         """Build the network, see `Network`; `optimizer` makes an optimizer of the named parameter groups.
 
         With `compile` a fit runs the backbone through torch.compile; the names in a checkpoint are the same either way.
         """
         super().__init__(
-            arch, classes=classes, weights=weights, library=library, head=head, loss=loss, frozen_bn=frozen_bn
+            arch,
+            classes=classes,
+            weights=weights,
+            library=library,
+            head=head,
+            loss=loss,
+            frozen_bn=frozen_bn,
+            groups=groups,
+            drop_path=drop_path,
+            class_token=class_token,
+            grad_checkpointing=grad_checkpointing,
         )
         Model(compile=compile)
         self.make_optimizer = optimizer

@@ -7,7 +7,6 @@ from torch import nn
 
 from pets.errors import UserError
 from pets.model.backbone import Backbone
-from pets.settings.parts import GROUPS
 
 NORMS = (
     nn.BatchNorm1d,
@@ -36,6 +35,8 @@ class Layered(Protocol):
 def layer_groups(network: Layered) -> dict[str, list[nn.Parameter]]:
     """Partition the parameters by layer and weight decay: "early/decay", "early/no_decay", ..., "head/no_decay".
 
+    The layers are those of `network.backbone.group_names`.
+
     Vectors, that is all biases and the scales and shifts of norms, are not decayed, as in fastai. Membership goes by
     identity, whatever the values. A part without parameters, such as the decay of a head of vectors only, is left
     out; a layer without any is an error.
@@ -43,8 +44,9 @@ def layer_groups(network: Layered) -> dict[str, list[nn.Parameter]]:
     Raises:
         ValueError: A layer is empty, or a parameter belongs to none.
     """
+    layers = network.backbone.group_names
     groups: dict[str, list[nn.Parameter]] = {
-        f"{layer}/{part}": [] for layer in GROUPS for part in ("decay", "no_decay")
+        f"{layer}/{part}": [] for layer in layers for part in ("decay", "no_decay")
     }
 
     def add(layer: str, parameter: nn.Parameter) -> None:
@@ -53,8 +55,8 @@ def layer_groups(network: Layered) -> dict[str, list[nn.Parameter]]:
     for name, parameter in network.backbone.named_parameters():
         add(network.backbone.group_of(name), parameter)
     for parameter in network.head.parameters():
-        add("head", parameter)
-    for layer in GROUPS:
+        add(layers[-1], parameter)
+    for layer in layers:
         if not groups[f"{layer}/decay"] and not groups[f"{layer}/no_decay"]:
             raise UserError(f"layer group {layer!r} of {network.backbone.arch} has no parameters")
     grouped = {id(parameter) for members in groups.values() for parameter in members}
@@ -75,8 +77,9 @@ def param_groups(network: Layered) -> list[dict[str, Any]]:
     ]
 
 
-def norm_layers(backbone: Backbone, layers: Collection[str] = GROUPS) -> Iterator[nn.Module]:
-    """Yield the normalisation modules of some layer groups of a backbone; those without parameters belong to none."""
+def norm_layers(backbone: Backbone, layers: Collection[str] | None = None) -> Iterator[nn.Module]:
+    """Yield the normalisation modules of a backbone, of all its layer groups or some; those without parameters are in none."""
+    layers = backbone.group_names if layers is None else layers
     for name, module in backbone.named_modules():
         if isinstance(module, NORMS):
             own = next((key for key, _ in module.named_parameters(recurse=False)), None)

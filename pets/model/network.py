@@ -15,11 +15,12 @@ from pets.model.library import build_backbone
 from pets.model.losses import CrossEntropy, Loss, loss_from_spec
 from pets.model.weights import first_line
 from pets.settings.model import Head, Library, Model
-from pets.settings.parts import GROUPS
 
 SPEC_VERSION = 1
 FrozenNorms = Literal["train", "eval", "always"]
 SPEC_KEYS = ("arch", "source", "head", "classes", "mean", "std", "loss", "frozen_bn")
+SPEC_SINCE_02: dict[str, Any] = {"groups": 3, "drop_path": None, "class_token": False}
+"""Keys that specs of version 0.1 lack, and what its networks are."""
 
 
 class Network(nn.Module):
@@ -29,7 +30,8 @@ class Network(nn.Module):
         classes: Names of the classes in the order of the logits.
         weights: Name, or file name, of the weights that the backbone started from.
         loss: The loss, which also turns logits into probabilities.
-        frozen_groups: Layer groups that `freeze_to` froze, of "early" and "late".
+        options: Backbone and how it is treated.
+        frozen_groups: Layer groups that `freeze_to` froze.
     """
 
     mean: Tensor
@@ -45,6 +47,10 @@ class Network(nn.Module):
         head: Mapping[str, Any] | None = None,
         loss: Loss | None = None,
         frozen_bn: FrozenNorms = "always",
+        groups: int = 3,
+        drop_path: float | None = None,
+        class_token: bool = True,
+        grad_checkpointing: bool = False,
     ) -> None:
         """Build the network and load its weights; for `arch`, `weights` and `library` see `build_backbone`.
 
@@ -59,13 +65,26 @@ class Network(nn.Module):
                 or stay as they are, in "eval" mode. With "always" the body's norms keep the statistics of pretrained
                 weights even when everything learns: batches of a small set would spoil them. Random weights have no
                 statistics to keep, so for them "always" means "eval".
+            groups: Layer groups, from 3 to one more than the body has layers; the last is the head.
+            drop_path: How often the last block is skipped in training, in [0, 1); None: the architecture's own rate.
+            class_token: Whether the feature map of a transformer has its class token, see `TimmBody`.
+            grad_checkpointing: Whether the backward pass computes activations again instead of keeping them.
 
         Raises:
             ValueError: A value outside what is allowed; further errors as in `build_backbone`.
         """
         super().__init__()
         self.classes = _checked_classes(classes)
-        Model(library, arch, weights, frozen_bn)
+        self.options = Model(
+            library,
+            arch,
+            weights,
+            frozen_bn,
+            groups=groups,
+            drop_path=drop_path,
+            class_token=class_token,
+            grad_checkpointing=grad_checkpointing,
+        )
         options = Head(**dict(head or {}))
         self.head_options = asdict(options)
         self.frozen_bn = frozen_bn
@@ -73,7 +92,7 @@ class Network(nn.Module):
         self.loss = loss or CrossEntropy()
         self.loss.check(len(self.classes))
         self.weights = None if weights is None else Path(weights).name
-        self.backbone = build_backbone(arch, weights, library)
+        self.backbone = build_backbone(self.options)
         self.head = build_head(self.backbone.n_features, len(self.classes), options)
         # Persistent, so that a bare state dict normalises as its weights were trained.
         self.register_buffer("mean", torch.tensor(self.backbone.mean).view(3, 1, 1))
@@ -108,15 +127,17 @@ class Network(nn.Module):
         Norms of frozen groups follow `frozen_bn`. Idempotent; gradients of frozen parameters are dropped.
 
         Args:
-            group: "early" (freezes nothing), "late", "head", or an index into these, negative ones from the end.
+            group: A name of `backbone.group_names` ("early" freezes nothing), or an index into these, negative ones
+                from the end.
 
         Raises:
             ValueError: No such group.
         """
-        if group not in (*GROUPS, *range(-len(GROUPS), len(GROUPS))):
-            raise UserError(f"freeze_to({group!r}): must be one of {', '.join(GROUPS)} or an index of these")
-        first = GROUPS.index(group) if isinstance(group, str) else range(len(GROUPS))[group]
-        self.frozen_groups = GROUPS[:first]
+        names = self.backbone.group_names
+        if group not in (*names, *range(-len(names), len(names))):
+            raise UserError(f"freeze_to({group!r}): must be one of {', '.join(names)} or an index of these")
+        first = names.index(group) if isinstance(group, str) else range(len(names))[group]
+        self.frozen_groups = names[:first]
         set_trainable(self, self.frozen_groups, keep_norms=self.frozen_bn == "train")
         self.train(self.training)
 
@@ -129,7 +150,8 @@ class Network(nn.Module):
         """Set the mode of all modules, except that norms stay in eval mode where `frozen_bn` says so."""
         super().train(mode)
         if mode and self.frozen_bn != "train":
-            kept = GROUPS if self.frozen_bn == "always" and self.weights is not None else self.frozen_groups
+            always = self.frozen_bn == "always" and self.weights is not None
+            kept = self.backbone.group_names if always else self.frozen_groups
             for norm in norm_layers(self.backbone, kept):
                 norm.eval()
         return self
@@ -147,6 +169,7 @@ class Network(nn.Module):
             "std": self.std.flatten().tolist(),
             "loss": self.loss.spec(),
             "frozen_bn": self.frozen_bn,
+            **{key: getattr(self.options, key) for key in SPEC_SINCE_02},
         }
 
     @classmethod
@@ -169,6 +192,7 @@ class Network(nn.Module):
                 head=spec["head"],
                 loss=loss_from_spec(spec["loss"]),
                 frozen_bn=spec["frozen_bn"],
+                **{key: spec.get(key, before) for key, before in SPEC_SINCE_02.items()},
             )
             for name in ("mean", "std"):
                 network.get_buffer(name).copy_(torch.tensor(spec[name], dtype=torch.float32).view(3, 1, 1))

@@ -9,21 +9,18 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from pets.model.backbone import Backbone
+from pets.model.backbone import Backbone, divide
 from pets.model.weights import first_line, load_strictly, read_state_dict, weights_file
-
-RESNET_GROUPS = {
-    "conv1": "early",
-    "bn1": "early",
-    "layer1": "early",
-    "layer2": "early",
-    "layer3": "late",
-    "layer4": "late",
-}
-"""fastai's split of a ResNet: the stem with the first two stages, and the last two."""
+from pets.settings.model import Model
+from pets.settings.parts import layer_group_names
 
 
-def build_resnet(arch: str, weights: str | None) -> Backbone:
+def build_resnet(options: Model) -> Backbone:
+    """Build a ResNet; see `build_backbone`.
+
+    Three layer groups are fastai's: the stem with the first two stages, the last two stages, the head.
+    """
+    arch, weights = options.arch, None if options.weights is None else str(options.weights)
     published = torchvision.models.get_model_weights(arch)
     resnet = torchvision.models.get_model(arch, weights=None)
     n_features = resnet.fc.in_features
@@ -46,8 +43,20 @@ def build_resnet(arch: str, weights: str | None) -> Backbone:
         n_features=n_features,
         mean=tuple(preprocessing.mean),
         std=tuple(preprocessing.std),
-        groups={name: RESNET_GROUPS[name.split(".")[0]] for name, _ in body.named_parameters()},
+        groups=divide(_depths(body), options.groups, arch),
+        group_names=layer_group_names(options.groups),
     )
+
+
+def _depths(body: nn.Module) -> list[dict[str, int]]:
+    """Return the depth of each parameter by stages and by blocks; the stem is the first of either."""
+    names = [name for name, _ in body.named_parameters()]
+    depths = []
+    for parts in (1, 2):  # layer3, layer3.0
+        layers = [".".join(name.split(".")[:parts]) if name.startswith("layer") else "stem" for name in names]
+        order = {layer: place for place, layer in enumerate(dict.fromkeys(layers))}
+        depths.append({name: order[layer] for name, layer in zip(names, layers, strict=True)})
+    return depths
 
 
 def _download(arch: str, member: Any) -> Mapping[str, Tensor]:

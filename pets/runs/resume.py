@@ -22,7 +22,7 @@ log = logging.getLogger("pets")
 
 FIXED = ("seed", "model", "loss", "optimizer._target_", "data.split", "data.labeller", "data.classes")
 """Keys that say what is trained on what: with another value it is another run."""
-FREE = ("model.weights", "model.compile", "data.split.from")
+FREE = ("model.weights", "model.compile", "model.grad_checkpointing", "data.split.from")
 """Keys among these without effect on what a resumed run computes."""
 
 

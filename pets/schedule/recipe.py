@@ -1,6 +1,7 @@
 """What a run does, as a list of phases: how many epochs, frozen or not, at which learning rates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,15 +17,36 @@ class Phase(settings.Phase):
         UserError: For a value out of its range, naming field, value and range.
     """
 
-    def group_lrs(self) -> dict[str, float]:
-        """Return the peak learning rate of each group; a pair is spread like fastai's `slice(low, high)`."""
+    @property
+    def head_lr(self) -> float:
+        """The peak learning rate of the head, which is always the last layer group."""
+        return self.lr if isinstance(self.lr, float) else self.lr[-1]
+
+    def group_lrs(self, groups: Sequence[str] = GROUPS) -> dict[str, float]:
+        """Return the peak learning rate of each layer group, in their order.
+
+        A pair is spread like fastai's `slice(low, high)`: geometrically. Three rates are those of the early half of the
+        body, the late half and the head, into however many groups the body is divided.
+
+        Raises:
+            UserError: There are neither one, two nor three rates, nor one for each group.
+        """
         if isinstance(self.lr, float):
-            return dict.fromkeys(GROUPS, self.lr)
+            return dict.fromkeys(groups, self.lr)
+        last = len(groups) - 1
+        if len(self.lr) == len(groups):
+            return dict(zip(groups, self.lr, strict=True))
         if len(self.lr) == len(GROUPS):
-            return dict(zip(GROUPS, self.lr, strict=True))
-        low, high = self.lr
-        last = len(GROUPS) - 1
-        return {group: high if i == last else low * (high / low) ** (i / last) for i, group in enumerate(GROUPS)}
+            early, late, head = self.lr
+            return {group: head if i == last else early if 2 * i < last else late for i, group in enumerate(groups)}
+        if len(self.lr) == 2:
+            low, high = self.lr
+            return {group: high if i == last else low * (high / low) ** (i / last) for i, group in enumerate(groups)}
+        layers = f", or one for each of {', '.join(groups)}" if len(groups) != len(GROUPS) else ""
+        raise UserError(
+            f"recipe.phases[].lr={list(self.lr)!r} is not allowed: one rate, a pair [low, high], or one for each of "
+            f"{', '.join(GROUPS)}{layers}"
+        )
 
     def scaled(self, factor: float) -> "Phase":
         """Return the same phase with every learning rate multiplied."""
@@ -56,6 +78,16 @@ class Recipe:
                 return index, phase, first
             first += phase.epochs
         raise ValueError(f"epoch {epoch} is not in the recipe, which has {self.epochs} epochs")
+
+    def check_groups(self, groups: Sequence[str]) -> None:
+        """Check that every phase has a learning rate for each of these layer groups.
+
+        Raises:
+            UserError: Naming `recipe.phases[i].lr`, the value and what is allowed.
+        """
+        for index, phase in enumerate(self.phases):
+            with _named(index):
+                phase.group_lrs(groups)
 
     def with_base_lr(self, base_lr: float) -> "Recipe":
         """Return the recipe for another base learning rate: ratios between groups and between phases stay.
@@ -112,17 +144,24 @@ def one_cycle(phases: Sequence[Phase | Mapping[str, Any]], base_lr: float | None
     """
     settings.OneCycle(phases, base_lr)
     built = tuple(_phase(phase, index) for index, phase in enumerate(phases))
-    recipe = Recipe(built, built[0].group_lrs()["head"])
+    recipe = Recipe(built, built[0].head_lr)
     return recipe if base_lr is None else recipe.with_base_lr(base_lr)
 
 
 def _phase(phase: Phase | Mapping[str, Any], index: int) -> Phase:
     if isinstance(phase, Phase):
         return phase
-    key = f"recipe.phases[{index}]"
     if not isinstance(phase, Mapping):
-        raise UserError(f"{key}={phase!r} is not allowed: a mapping of phase settings")
-    try:
+        raise UserError(f"recipe.phases[{index}]={phase!r} is not allowed: a mapping of phase settings")
+    with _named(index):
         return Phase(**{str(name): value for name, value in phase.items()})
+
+
+@contextmanager
+def _named(index: int) -> Iterator[None]:
+    """Say in an error which of the phases it is about."""
+    prefix: str = settings.Phase.PREFIX  # type: ignore[attr-defined]
+    try:
+        yield
     except UserError as error:
-        raise UserError(str(error).replace(settings.Phase.PREFIX, key)) from None  # type: ignore[attr-defined]
+        raise UserError(str(error).replace(prefix, f"recipe.phases[{index}]")) from None

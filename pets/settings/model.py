@@ -6,10 +6,12 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pets.settings.declare import PathText, Text, declared
+from pets.settings.parts import GROUPS, MOST_GROUPS
 
 Library = Literal["torchvision", "timm"]
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 """The architectures of torchvision."""
+WITH_TIMM = "model=timm has ResNets that can"
 
 
 @declared("model", "pets.model.classifier.Classifier", children=("head", "loss", "optimizer"))
@@ -26,6 +28,16 @@ class Model:
     norms stay even unfrozen"""
     compile: bool = False
     """torch.compile: slow first steps, then faster ones; worth it on a GPU and in long runs"""
+    groups: Annotated[int, Field(ge=len(GROUPS), le=MOST_GROUPS)] = len(GROUPS)
+    """layer groups, each with a learning rate of its own: the body divided evenly by depth, and the head"""
+    drop_path: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """stochastic depth, in [0, 1): how often the last block is skipped in training, earlier ones less; null: as timm
+    has it for the architecture"""
+    class_token: bool = True
+    """transformers whose weights have one: the head sees the class token, or attention pooling, beside the patch
+    tokens"""
+    grad_checkpointing: bool = False
+    """compute activations again in the backward pass: less memory, longer steps"""
 
     @model_validator(mode="after")
     def _known(self) -> "Model":
@@ -33,6 +45,10 @@ class Model:
             raise ValueError(
                 f"model.arch={self.arch!r} is not allowed: {', '.join(RESNETS)}, or any name with model.library=timm"
             )
+        if self.library == "torchvision" and self.drop_path:
+            raise ValueError(f"model.drop_path={self.drop_path} is not allowed: 0 or null; {WITH_TIMM}")
+        if self.library == "torchvision" and self.grad_checkpointing:
+            raise ValueError(f"model.grad_checkpointing=true is not allowed: false; {WITH_TIMM}")
         return self
 
 

@@ -6,8 +6,19 @@ Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 """The parts of a split, in the order in which they are listed."""
 
-GROUPS = ("early", "late", "head")
-"""The layer groups, in the order of the forward pass."""
+MOST_GROUPS = 64
+"""Layer groups that a network can be divided into."""
+
+
+def layer_group_names(count: int) -> tuple[str, ...]:
+    """Return the names of so many layer groups, in the order of the forward pass; the last is the head's alone."""
+    if count == 3:
+        return ("early", "late", "head")
+    return (*(f"body{number}" for number in range(1, count)), "head")
+
+
+GROUPS = layer_group_names(3)
+"""The layer groups of a network that is not divided further."""
 
 TASKS = {
     "fit": "train, then evaluate; ckpt_path= resumes",

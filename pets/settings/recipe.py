@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from pets.settings.declare import declared
-from pets.settings.parts import GROUPS
+from pets.settings.parts import GROUPS, MOST_GROUPS
 
 Rate = Annotated[float, Field(gt=0)]
 Momenta = Annotated[Sequence[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=3, max_length=3)]
@@ -58,10 +58,10 @@ class Phase:
     frozen: bool
     """train the head only"""
     lr: Annotated[
-        Rate | Annotated[Sequence[Rate], Field(min_length=1)],
+        Rate | Annotated[Sequence[Rate], Field(min_length=1, max_length=MOST_GROUPS)],
         Field(
-            description="highest learning rate: one for all groups, [low, high] spread geometrically, "
-            "or one for each of " + ", ".join(GROUPS)
+            description="highest learning rate: one for all layer groups, [low, high] spread geometrically over them, "
+            "one for each of " + ", ".join(GROUPS) + ", or with model.groups=N one for each of N"
         ),
     ]
     pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.25
@@ -81,12 +81,3 @@ class Phase:
         if isinstance(values, float):
             return values
         return tuple(values) if len(values) > 1 else values[0]
-
-    @model_validator(mode="after")
-    def _rates_for_groups(self) -> "Phase":
-        if not isinstance(self.lr, float) and len(self.lr) not in (2, len(GROUPS)):
-            raise ValueError(
-                f"recipe.phases[].lr={list(self.lr)!r} is not allowed: a number above 0, a pair [low, high], "
-                f"or one for each of {', '.join(GROUPS)}"
-            )
-        return self

@@ -9,11 +9,12 @@ from safetensors.torch import save_file
 timm = pytest.importorskip("timm")
 
 from pets.model.library import build_backbone  # noqa: E402
+from pets.settings.model import Model  # noqa: E402
 
 
 @pytest.mark.parametrize("arch", ["test_resnet", "test_efficientnet", "test_vit", "test_vit3", "test_mambaout"])
 def test_every_layout_becomes_a_feature_map_with_early_and_late_groups(arch: str) -> None:
-    backbone = build_backbone(arch, weights=None, library="timm")
+    backbone = build_backbone(Model("timm", arch, None))
     features = backbone(torch.zeros(2, 3, 160, 160))
     assert features.shape[:2] == (2, backbone.n_features)
     assert features.shape[2] == features.shape[3] > 1
@@ -23,7 +24,7 @@ def test_every_layout_becomes_a_feature_map_with_early_and_late_groups(arch: str
 
 
 def test_tokens_keep_their_place_in_the_image() -> None:
-    backbone = build_backbone("test_vit", weights=None, library="timm").eval()
+    backbone = build_backbone(Model("timm", "test_vit", None)).eval()
     images = torch.zeros(1, 3, 160, 160)
     changed = images.clone()
     changed[:, :, :16, 16:32] = 1  # the patch in row 0, column 1
@@ -36,14 +37,14 @@ def test_tokens_keep_their_place_in_the_image() -> None:
 
 
 def test_a_resnet_of_timm_splits_as_torchvisions() -> None:
-    backbone = build_backbone("resnet18", weights=None, library="timm")
+    backbone = build_backbone(Model("timm", "resnet18", None))
     early = {name.split(".")[2] for name, _ in backbone.named_parameters() if backbone.group_of(name) == "early"}
     assert early == {"conv1", "bn1", "layer1", "layer2"}
 
 
 def test_statistics_are_the_models_own() -> None:
-    assert build_backbone("test_vit", weights=None, library="timm").mean == (0.5, 0.5, 0.5)
-    assert build_backbone("resnet18", weights=None, library="timm").mean == (0.485, 0.456, 0.406)
+    assert build_backbone(Model("timm", "test_vit", None)).mean == (0.5, 0.5, 0.5)
+    assert build_backbone(Model("timm", "resnet18", None)).mean == (0.485, 0.456, 0.406)
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
@@ -51,7 +52,7 @@ def test_a_local_state_dict_is_loaded_without_its_classifier(tmp_path: Path, suf
     model = timm.create_model("test_efficientnet").eval()
     path = tmp_path / f"weights{suffix}"
     (save_file if suffix == ".safetensors" else torch.save)(model.state_dict(), path)
-    backbone = build_backbone("test_efficientnet", weights=str(path), library="timm").eval()
+    backbone = build_backbone(Model("timm", "test_efficientnet", str(path))).eval()
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(backbone(images), model.forward_features(images))
@@ -61,7 +62,7 @@ def test_a_state_dict_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "vit.pt"
     torch.save(timm.create_model("test_vit").state_dict(), path)
     with pytest.raises(ValueError, match=r"vit\.pt: the state dict does not fit the model: .* missing: conv_stem"):
-        build_backbone("test_efficientnet", weights=str(path), library="timm")
+        build_backbone(Model("timm", "test_efficientnet", str(path)))
 
 
 def test_weights_by_name_come_from_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +76,7 @@ def test_weights_by_name_come_from_the_hubs_cache(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     images = torch.rand(2, 3, 64, 64)
     for weights in ("default", "r160_in1k"):
-        backbone = build_backbone("test_resnet", weights=weights, library="timm").eval()
+        backbone = build_backbone(Model("timm", "test_resnet", weights)).eval()
         with torch.no_grad():
             assert torch.equal(backbone(images), model.forward_features(images))
 
@@ -84,33 +85,33 @@ def test_without_network_one_line_says_what_to_do(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(OSError, match=r"weights test_resnet could not .*model\.weights=PATH .*=null") as caught:
-        build_backbone("test_resnet", weights="default", library="timm")
+        build_backbone(Model("timm", "test_resnet", "default"))
     assert "\n" not in str(caught.value)
 
 
 def test_what_timm_does_not_know_is_refused() -> None:
     for arch in ("resnet1234", "resnet18.no_such_tag", "hf-hub:someone/model", "local-dir:/tmp"):
         with pytest.raises(ValueError, match=r"model\.arch="):
-            build_backbone(arch, weights=None, library="timm")
+            build_backbone(Model("timm", arch, None))
     with pytest.raises(FileNotFoundError, match=r"model\.weights='no_tag'.*default, r160_in1k, the path"):
-        build_backbone("test_resnet", weights="no_tag", library="timm")
+        build_backbone(Model("timm", "test_resnet", "no_tag"))
 
 
 def test_a_model_without_a_feature_map_is_refused() -> None:
     with pytest.raises(ValueError, match="has no feature map"):
-        build_backbone("efficientvit_b0", weights=None, library="timm")
+        build_backbone(Model("timm", "efficientvit_b0", None))
 
 
 def test_without_timm_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     monkeypatch.delitem(sys.modules, "pets.model.timm_backbone")
     with pytest.raises(ModuleNotFoundError, match=r'pip install "pets\[timm\]"'):
-        build_backbone("resnet18", weights=None, library="timm")
+        build_backbone(Model("timm", "resnet18", None))
 
 
 def test_real_weights_load_with_their_own_statistics(real_data: Path) -> None:
     path = real_data / "weights" / "tf_efficientnet_lite0.pt"
-    backbone = build_backbone("tf_efficientnet_lite0", weights=str(path), library="timm").eval()
+    backbone = build_backbone(Model("timm", "tf_efficientnet_lite0", str(path))).eval()
     assert backbone.mean == backbone.std == (0.5, 0.5, 0.5)
     model: Any = backbone.body.model
     state = torch.load(path, weights_only=True)
