@@ -7,6 +7,7 @@ import torch
 
 from pets import Predictor
 from pets.deploy.metadata import Metadata
+from pets.model.network import SPEC_SINCE_02
 from tests.deploy.conftest import save_checkpoint
 
 MODEL_JSON = """{
@@ -21,6 +22,7 @@ MODEL_JSON = """{
 
 def test_a_model_json_of_version_0_1_is_read() -> None:
     metadata = Metadata.from_values(json.loads(MODEL_JSON), "model.json")
+    assert {key: metadata.spec[key] for key in SPEC_SINCE_02} == SPEC_SINCE_02
     assert metadata.classes == ("Birman", "pug")
     assert (metadata.size, metadata.presize.size, metadata.threshold) == (224, 460, 0.25)
 

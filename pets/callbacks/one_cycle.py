@@ -147,7 +147,9 @@ class OneCycle(Callback):
     def _set_hyperparameters(self, optimizer: Optimizer, place: Position) -> dict[str, float]:
         phase = self.recipe.phases[place.phase]
         momentum = one_cycle_momentum(place.t, phase)
-        lrs = {name: one_cycle_lr(place.t, peak, phase) for name, peak in phase.group_lrs(layer_names(optimizer)).items()}
+        lrs = {
+            name: one_cycle_lr(place.t, peak, phase) for name, peak in phase.group_lrs(layer_names(optimizer)).items()
+        }
         scalars: dict[str, float] = {}
         for group in optimizer.param_groups:
             name = group["name"].split("/")[0]

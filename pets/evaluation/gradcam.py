@@ -37,6 +37,9 @@ def gradcam(classifier: Network, images: Tensor) -> Tensor:
             margins = logits.amax(dim=1) - logits.mean(dim=1)
             (gradient,) = torch.autograd.grad(margins.sum(), features)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
+    if features.shape[2:] != (1, 1):
+        # A class token is laid out over the whole map: channels that are the same everywhere say nothing of where.
+        weights = weights * (features != features[:, :, :1, :1]).any(dim=3, keepdim=True).any(dim=2, keepdim=True)
     heat = (weights * features.detach()).sum(dim=1, keepdim=True).relu()
     heat = interpolate(heat, size=images.shape[-2:], mode="bilinear", align_corners=False).squeeze(1)
     return heat / heat.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(heat.dtype).tiny)

@@ -78,7 +78,7 @@ def param_groups(network: Layered) -> list[dict[str, Any]]:
 
 
 def norm_layers(backbone: Backbone, layers: Collection[str] | None = None) -> Iterator[nn.Module]:
-    """Yield the normalisation modules of a backbone, of all its layer groups or some; those without parameters are in none."""
+    """Yield the normalisation modules of a backbone, of some or all layer groups; one without parameters is in none."""
     layers = backbone.group_names if layers is None else layers
     for name, module in backbone.named_modules():
         if isinstance(module, NORMS):

@@ -22,7 +22,7 @@ except ModuleNotFoundError as error:
 
 
 ANY_SIZE: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
-"""Arguments with which timm's families take images of any size: transformers; older Swins; the others do so or never."""
+"""Arguments with which timm's families take images of any size: transformers, older Swins; others always or never."""
 NEAR = 32
 """Pixels within which a size that an architecture takes is looked for, instead of one that it does not."""
 Summary = Literal["token", "map"] | None
@@ -52,7 +52,8 @@ class TimmBody(nn.Module):
             tokens = features[:, self.n_prefix :]
             side = math.isqrt(tokens.shape[1])
             if side * side == tokens.shape[1]:
-                grid = tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
+                # Not len(tokens): torch.export would fix the number of images.
+                grid = tokens.transpose(1, 2).reshape(tokens.shape[0], -1, side, side)
                 return grid if self.summary is None else torch.cat([grid, self._everywhere(features, side)], dim=1)
         raise UserError(f"model.arch: {type(self.model).__name__} does not give a feature map")
 
@@ -117,7 +118,9 @@ def _outline(options: Model) -> Outline:
         side = model.pretrained_cfg["input_size"][-1]
         try:
             body = _body(model, options).eval()
-            depths = [group_parameters(model, model.group_matcher(coarse=coarse), reverse=True) for coarse in (True, False)]
+            depths = [
+                group_parameters(model, model.group_matcher(coarse=coarse), reverse=True) for coarse in (True, False)
+            ]
             n_features = body(torch.zeros(1, 3, side, side)).shape[1]
         except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
             if isinstance(error, UserError):

@@ -210,8 +210,16 @@ def test_a_scheduler_beside_the_recipe_is_an_error(make_net: Any, make_loader: A
 def test_an_optimizer_without_the_layer_groups_is_an_error(make_net: Any, make_loader: Any, make_trainer: Any) -> None:
     net = make_net()
     net.configure_optimizers = lambda: torch.optim.SGD(net.parameters(), 0.1)
-    with pytest.raises(ValueError, match="early, late, head, the optimizer has unnamed"):
+    with pytest.raises(ValueError, match="named by layer, head the last; the optimizer has unnamed"):
         make_trainer(max_epochs=4, callbacks=[OneCycle(RECIPE)]).fit(net, make_loader(), make_loader(1))
+
+
+def test_a_rate_for_each_of_other_groups_is_an_error(make_net: Any, make_loader: Any, make_trainer: Any) -> None:
+    recipe = one_cycle([Phase(1, True, 0.1), Phase(1, False, (0.1, 0.2, 0.3, 0.4))])
+    with pytest.raises(
+        ValueError, match=r"^recipe\.phases\[1\]\.lr=\[0\.1, .*\] is not allowed: .* early, late, head$"
+    ):
+        make_trainer(max_epochs=2, callbacks=[OneCycle(recipe)]).fit(make_net(), make_loader(), make_loader(1))
 
 
 def test_sgd_gets_its_momentum(make_net: Any, make_loader: Any, make_trainer: Any) -> None:

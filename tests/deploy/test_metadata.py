@@ -27,6 +27,9 @@ SPEC = {
     "std": [0.229, 0.224, 0.225],
     "loss": {"kind": "cross_entropy", "label_smoothing": 0.1, "class_weights": [1.0, 2.0]},
     "frozen_bn": "train",
+    "groups": 5,
+    "drop_path": None,
+    "class_token": True,
 }
 DESCRIPTION = Metadata(SPEC, Presize(256, "pad", "bicubic"), 160, 0.25)
 
@@ -71,6 +74,9 @@ def test_what_a_network_says_of_itself_is_allowed(tmp_path: Path) -> None:
         ("loss", {"kind": "cross_entropy", "self": 1}),
         ("loss", {1: "cross_entropy"}),
         ("frozen_bn", None),
+        ("groups", 3.0),
+        ("drop_path", "0.1"),
+        ("class_token", 1),
         ("presize", {"size": 256, "method": "crop"}),
         ("presize", {"size": 256, "method": "crop", "interpolation": "bilinear", "more": 1}),
         ("size", 1e3),
@@ -98,6 +104,8 @@ SQUARE = {"size": 256, "method": "crop", "interpolation": "bilinear"}
         ("head", {"dropout": 1}, "model.head.dropout=1"),
         ("arch", "resnet19", "model.arch='resnet19'"),
         ("frozen_bn", "banana", "model.frozen_bn='banana'"),
+        ("groups", 65, "model.groups=65"),
+        ("drop_path", 1.0, "model.drop_path=1.0"),
         ("loss", {"kind": "os.system"}, "loss.kind='os.system'"),
         ("loss", {"kind": ["cross_entropy"]}, "loss.kind=['cross_entropy']"),
         ("loss", {"kind": "cross_entropy", "class_weights": [[1], [2]]}, "loss.class_weights=[[1], [2]]"),

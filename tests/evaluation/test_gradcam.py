@@ -50,6 +50,17 @@ def test_what_moves_all_logits_alike_changes_nothing() -> None:
     assert torch.allclose(gradcam(model, images), expected, atol=1e-5)
 
 
+def test_a_channel_that_is_the_same_everywhere_adds_no_heat() -> None:
+    images = torch.zeros(1, 3, 16, 16)
+    images[0, 0, :8, 8:] = 1.0
+    model: Any = BrightnessClassifier()
+    expected = gradcam(model, images)
+    with torch.no_grad():
+        model.head[2].weight[0, 2] = 5.0
+    images[:, 2] = 1.0  # as a class token is laid out
+    assert torch.allclose(gradcam(model, images), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("grad_enabled", [True, False])
 def test_classifier_keeps_mode_and_gradients(classifier: Any, grad_enabled: bool) -> None:
     classifier.head[-1].weight.grad = torch.ones_like(classifier.head[-1].weight)

@@ -101,3 +101,27 @@ def test_the_table_counts_what_learns(network: Network) -> None:
     assert lines[1].split() == ["early", f"{rows[0].parameters:,}", f"{rows[0].trainable:,}", "5.00e-01"]
     assert lines[-1].split()[0] == "total"
     assert group_table(param_groups(network))[0].lr is None
+
+
+@pytest.mark.parametrize(
+    ("count", "first", "last"), [(4, "stem,layer1", "layer4"), (6, "stem", "layer4"), (18, "", "")]
+)
+def test_a_body_is_divided_evenly_by_depth(count: int, first: str, last: str) -> None:
+    network = Network("resnet34", classes=["a", "b"], weights=None, groups=count)
+    names = network.backbone.group_names
+    assert len(names) == count
+    assert list(dict.fromkeys(name.split("/")[0] for name in layer_groups(network))) == list(names)
+    where: dict[str, list[str]] = {name: [] for name in names[:-1]}
+    for name, _ in network.backbone.named_parameters():
+        layer = name.split(".")[1]
+        where[network.backbone.group_of(name)].append(layer if layer.startswith("layer") else "stem")
+    if first:
+        assert ",".join(dict.fromkeys(where["body1"])) == first
+        assert ",".join(dict.fromkeys(where[names[-2]])) == last
+    network.freeze_to("head")
+    assert network.frozen_groups == names[:-1]
+
+
+def test_more_groups_than_layers_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"^model\.groups=11 is not allowed: from 3 to 10 for resnet18$"):
+        Network("resnet18", classes=["a", "b"], weights=None, groups=11)

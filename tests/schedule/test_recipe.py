@@ -6,6 +6,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from pets.schedule.recipe import Phase, Recipe, fine_tune, one_cycle
+from pets.settings.parts import layer_group_names
 
 CONF = Path(__file__).parents[2] / "conf" / "recipe"
 
@@ -39,6 +40,35 @@ def test_learning_rates_of_the_groups(lr: Any, expected: list[float]) -> None:
     assert list(rates) == ["early", "late", "head"]
     assert list(rates.values()) == pytest.approx(expected, rel=1e-12)
     assert rates["head"] == expected[-1]
+
+
+@pytest.mark.parametrize(
+    ("lr", "expected"),
+    [
+        (3e-3, [3e-3] * 5),
+        ((1e-8, 1e-4), [1e-8, 1e-7, 1e-6, 1e-5, 1e-4]),
+        ((1e-6, 1e-5, 1e-4), [1e-6, 1e-6, 1e-5, 1e-5, 1e-4]),
+        ((1.0, 2.0, 3.0, 4.0, 5.0), [1.0, 2.0, 3.0, 4.0, 5.0]),
+    ],
+)
+def test_learning_rates_of_more_groups(lr: Any, expected: list[float]) -> None:
+    names = layer_group_names(5)
+    assert names == ("body1", "body2", "body3", "body4", "head")
+    rates = Phase(1, False, lr).group_lrs(names)
+    assert list(rates) == list(names)
+    assert list(rates.values()) == pytest.approx(expected, rel=1e-12)
+    assert rates["head"] == Phase(1, False, lr).head_lr
+
+
+def test_fine_tune_freezes_every_group_of_the_body_at_a_tenth() -> None:
+    assert list(fine_tune(2).phases[0].group_lrs(layer_group_names(6)).values()) == [2e-4] * 5 + [2e-3]
+
+
+def test_rates_that_fit_no_group_name_their_phase() -> None:
+    recipe = one_cycle([Phase(1, True, 1e-3), Phase(1, False, (1e-6, 1e-5, 1e-4, 1e-3))])
+    recipe.check_groups(layer_group_names(4))
+    with pytest.raises(ValueError, match=r"^recipe\.phases\[1\]\.lr=\[1e-06, .* of body1, .*, body4, head$"):
+        recipe.check_groups(layer_group_names(5))
 
 
 def test_every_epoch_belongs_to_one_phase() -> None:
@@ -81,7 +111,7 @@ def test_a_bad_setting_of_fine_tune_is_named(key: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "key"),
     [
-        ({"lr": 0}, "lr"), ({"lr": [1e-3, -1]}, "lr"), ({"lr": [1, 2, 3, 4]}, "lr"), ({"lr": "1e-3"}, "lr"),
+        ({"lr": 0}, "lr"), ({"lr": [1e-3, -1]}, "lr"), ({"lr": [1] * 65}, "lr"), ({"lr": "1e-3"}, "lr"),
         ({"lr": None}, "lr"), ({"frozen": 1}, "frozen"), ({"epochs": 0}, "epochs"), ({"div_final": 0}, "div_final"),
         ({"size": 7}, "size"), ({"size": 224.0}, "size"), ({"size": True}, "size"),
         ({"size": "224"}, "size"),

@@ -31,7 +31,9 @@ def schedule_figure(
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     for group, colour in zip(groups, _colours(len(groups)), strict=True):
         phases = [recipe.phases[place.phase] for place in places]
-        rates = [one_cycle_lr(at.t, phase.group_lrs(groups)[group], phase) for at, phase in zip(places, phases, strict=True)]
+        rates = [
+            one_cycle_lr(at.t, phase.group_lrs(groups)[group], phase) for at, phase in zip(places, phases, strict=True)
+        ]
         upper.plot(rates, color=colour, linewidth=1.8, label=group)
     lower.plot([one_cycle_momentum(at.t, recipe.phases[at.phase]) for at in places], color=INK, linewidth=1.5)
     for axes in (upper, lower):

@@ -4,7 +4,8 @@ import numpy as np
 
 from pets.evaluation.figures.schedule import schedule_figure
 from pets.schedule.one_cycle import one_cycle_lr, position
-from pets.schedule.recipe import GROUPS, fine_tune
+from pets.schedule.recipe import fine_tune
+from pets.settings.parts import GROUPS, layer_group_names
 
 RECIPE = fine_tune(epochs=2, freeze_epochs=1)
 
@@ -25,3 +26,11 @@ def test_a_run_that_is_cut_short_is_drawn_as_it_will_be() -> None:
     upper, _ = schedule_figure(RECIPE, steps_per_epoch=10, max_steps=14).axes
     assert np.size(upper.lines[0].get_xdata()) == 14
     assert upper.get_title("left") == "Schedule of 14 steps"
+
+
+def test_any_number_of_groups_has_a_colour_each() -> None:
+    names = layer_group_names(14)
+    upper, _ = schedule_figure(RECIPE, steps_per_epoch=10, groups=names).axes
+    curves = [line for line in upper.lines if np.size(line.get_xdata()) == 30]
+    assert [line.get_label() for line in curves] == list(names)
+    assert len({str(line.get_color()) for line in curves}) == 14
