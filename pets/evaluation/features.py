@@ -106,7 +106,8 @@ class FeatureStore:
         backbone = self.network.backbone
         weights = [(name, tensor.cpu().numpy()) for name, tensor in sorted(backbone.state_dict().items())]
         settings = (
-            FORMAT, backbone.arch, backbone.library, backbone.n_features, [(name, array.shape) for name, array in weights],
+            FORMAT, backbone.arch, backbone.library, backbone.n_features,
+            [(name, array.shape) for name, array in weights],
             self.network.mean.flatten().tolist(), self.network.std.flatten().tolist(),
             type(self.network.head[0]).__qualname__, asdict(self.data.presize), self.data.batch_transform.size,
             "32-true" if self.precision is None else self.precision.precision, _processor(self._device),
