@@ -36,8 +36,9 @@ def locate_targets(cfg: DictConfig) -> None:
 
 
 def _uncalled(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep of nested groups only the targets, each to be bound instead of called."""
-    found = {str(name): _uncalled(below) for name, below in node.items() if isinstance(below, Mapping)}
+    """Keep of nested groups and lists only the targets, each to be bound instead of called."""
+    lists = {name: dict(enumerate(below)) for name, below in node.items() if isinstance(below, list)}
+    found = {str(name): _uncalled(below) for name, below in {**node, **lists}.items() if isinstance(below, Mapping)}
     target = node.get("_target_")
     return found | ({} if target is None or target in BY_TARGET else {"_target_": target, "_partial_": True})
 

@@ -22,7 +22,7 @@ WITHIN = {
     "settings": "declare metrics parts run data augment model recipe training config help",
     "runs": "output run_folder overrides compose saved resume",
     "schedule": "recipe one_cycle lr_range",
-    "augment": "uniforms geometry lighting mix batch",
+    "augment": "uniforms geometry lighting steps erasing trivial mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form head losses metrics layer_groups network "
     "checkpoint classifier",
     "evaluation": "intervals comparison predictions features threshold interpretation report tta gradcam evaluate "

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from pets.augment import geometry, lighting
 from pets.augment.mix import mix_batch
-from pets.data.batch import Batch
+from pets.augment.steps import apply_steps, width
+from pets.data.batch import N_UNIFORMS, Batch
 from pets.errors import UserError
 from pets.settings.augment import Augment
 
@@ -29,8 +30,13 @@ class BatchTransform(Augment):
         UserError: A setting is out of its range.
     """
 
+    @property
+    def n_uniforms(self) -> int:
+        """Uniform numbers of an image: those of `Column`, then those of the steps, in their order."""
+        return N_UNIFORMS + width(self.steps)
+
     def sample_params(self, uniforms: Tensor) -> Parameters:
-        """Map float32 (B, N_UNIFORMS) uniform numbers to the parameters of B images."""
+        """Map float32 (B, N_UNIFORMS or more) uniform numbers to the parameters of B images."""
         return Parameters(
             geometry.sample_params(
                 uniforms,
@@ -71,9 +77,11 @@ class BatchTransform(Augment):
             n_classes: Number of classes C; needed when `mix` is on, whose targets are float32 (B, C).
 
         Raises:
-            ValueError: The images are not uint8, or `mix` is on without `n_classes`.
+            ValueError: The images are not uint8, there are too few uniforms for the steps, or `mix` is on without
+                `n_classes`.
         """
         images = self.apply(batch.images, batch.sides, self.sample_params(batch.uniforms))
+        images = apply_steps(self.steps, images, batch.uniforms[:, N_UNIFORMS:])
         if self.mix == "none":
             return batch._replace(images=images)
         if n_classes is None:

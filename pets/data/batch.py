@@ -6,7 +6,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from torch import Tensor
 
 N_UNIFORMS = 24
-"""Uniform numbers for one image in one epoch: the first places the presize square, the others augment."""
+"""Uniform numbers for one image in one epoch: the first places the presize square, the others augment.
+
+Steps of `augment.steps` have theirs after these, so that a step more or less changes none of them."""
 
 
 class Request(NamedTuple):
@@ -31,7 +33,7 @@ class Batch(NamedTuple):
     sides: Tensor
     """float32 (B,) side, in pixels, of the square at the top left of each canvas that holds the image."""
     uniforms: Tensor
-    """float32 (B, N_UNIFORMS) uniform numbers in [0, 1) that decide the augmentation; zeros in evaluation."""
+    """float32 (B, N_UNIFORMS or more) uniform numbers in [0, 1) that decide the augmentation; zeros in evaluation."""
     padding: Tensor
     """bool (B,) true for items repeated only to give every process equally many batches: never counted."""
 
@@ -44,6 +46,10 @@ class BatchTransform(Protocol):
     @property
     def size(self) -> int:
         """Side of the images given to the model, in pixels."""
+
+    @property
+    def n_uniforms(self) -> int:
+        """Uniform numbers that a training image needs, at least `N_UNIFORMS`."""
 
     def train(self, batch: Batch, n_classes: int | None = None) -> Batch:
         """Augment a batch as its uniforms decide."""

@@ -177,6 +177,25 @@ class ImageDataModule(LightningDataModule):
             if (trained := state_dict.get(key)) != value:
                 raise UserError(f"the checkpoint was trained with {key}={trained}, this run has {value}")
 
+    def dataset(
+        self, part: Part, *, training: bool = False, stream: Stream = Stream.AUGMENT, cached: bool = True
+    ) -> ImageDataset:
+        """Return the items of one part.
+
+        Args:
+            part: `train`, `valid` or `test`.
+            training: Whether there are random numbers for the augmentation.
+            stream: The purpose of the random numbers.
+            cached: Whether decoded images come from the cache, which is built if there is none yet.
+
+        Raises:
+            ValueError: The part is unknown or empty.
+        """
+        return ImageDataset(
+            self.table, self.table.indices(part), self.presize, self.seed, training, stream,
+            self._cache if cached else None, self.batch_transform.n_uniforms,
+        )  # fmt: skip
+
     def loader(
         self,
         part: Part,
@@ -201,8 +220,8 @@ class ImageDataModule(LightningDataModule):
         Raises:
             ValueError: The part is unknown or empty, or the Trainer would divide the shares again.
         """
-        indices = self.table.indices(part)
-        dataset = ImageDataset(self.table, indices, self.presize, self.seed, training, stream, self._cache)
+        dataset = self.dataset(part, training=training, stream=stream)
+        indices = dataset.indices
         rank, world_size = process_of(self.trainer)
         sampler = SeededSampler(
             len(indices), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch, start=self.start,

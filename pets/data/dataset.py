@@ -38,6 +38,7 @@ class ImageDataset(Dataset[Sample]):
         training: Whether there are random numbers for the augmentation; without, the square is centred and they are 0.
         stream: The purpose of these random numbers.
         cache: The resized images of the whole table; None: each is decoded when it is asked for.
+        n_uniforms: Random numbers of an image, at least `N_UNIFORMS`; the first are the same for any number of them.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ImageDataset(Dataset[Sample]):
         training: bool = False,
         stream: Stream = Stream.AUGMENT,
         cache: ResizedImages | None = None,
+        n_uniforms: int = N_UNIFORMS,
     ) -> None:
         self.table = table
         self.indices = indices
@@ -57,6 +59,7 @@ class ImageDataset(Dataset[Sample]):
         self.training = training
         self.stream = stream
         self.cache = cache
+        self.n_uniforms = n_uniforms
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -77,9 +80,9 @@ class ImageDataset(Dataset[Sample]):
         row = int(self.indices[place])
         if self.training:
             key = (epoch, row, repeat) if repeat else (epoch, row)
-            uniforms = random_uniforms(self.seed, self.stream, *key, n=N_UNIFORMS)
+            uniforms = random_uniforms(self.seed, self.stream, *key, n=self.n_uniforms)
         else:
-            uniforms = np.zeros(N_UNIFORMS, dtype=np.float32)
+            uniforms = np.zeros(self.n_uniforms, dtype=np.float32)
         resized = self.presize.resize(self.table.load(row, open_image)) if self.cache is None else self.cache[row]
         canvas, side = self.presize.square(resized, float(uniforms[0]) if self.training else None)
         target = int(self.table.targets[row])

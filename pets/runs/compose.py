@@ -46,7 +46,7 @@ class Conf:
 
     def targets(self) -> set[str]:
         """Return every class that a file names as a `_target_`."""
-        named = re.compile(r"^\s*_target_: *['\"]?([\w.]+)", re.MULTILINE)
+        named = re.compile(r"^[\s-]*_target_: *['\"]?([\w.]+)", re.MULTILINE)
         texts = (path.read_text(encoding="utf-8") for folder in self.folders for path in folder.rglob("*.yaml"))
         return {target for text in texts for target in named.findall(text)}
 

@@ -36,6 +36,8 @@ PATH_KEYS = {
     "hydra.sweep.dir",
 }
 """Keys whose values are paths, which may hold any character."""
+OWN_STEPS = {target for target, declaration in BY_TARGET.items() if declaration.PREFIX == "augment.steps[]"}  # type: ignore[attr-defined]
+"""Classes of this project that a run may name among its `augment.steps`: each value of theirs is checked."""
 
 
 def key(override: str) -> str:
@@ -66,7 +68,8 @@ def value_text(value: Any) -> str:
         UserError: It holds something else than plain values, or an interpolation that is more than a key.
     """
     if isinstance(value, Mapping):
-        if not all(re.fullmatch(r"[A-Za-z]\w*", str(name)) for name in value):
+        own = value.get("_target_") in OWN_STEPS
+        if not all(re.fullmatch(r"[A-Za-z]\w*", str(name)) or (own and name == "_target_") for name in value):
             raise UserError(f"{shown(value)} has keys that are no plain names")
         return "{" + ", ".join(f"{name}: {value_text(below)}" for name, below in value.items()) + "}"
     if isinstance(value, list):

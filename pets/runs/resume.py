@@ -13,10 +13,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from pets.errors import UserError
-from pets.runs.overrides import key, quoted, values, within
+from pets.runs.overrides import OWN_STEPS, key, quoted, values, within
 from pets.runs.run_folder import OUTPUTS, RunFolder
 from pets.runs.saved import Compose, plain_keys, read_yaml, saved_command
-from pets.settings.config import ALIASES, INSTANTIATE, leaves
+from pets.settings.config import ALIASES, INSTANTIATE, leaves, targets
 
 log = logging.getLogger("pets")
 
@@ -132,10 +132,11 @@ def _with_predictions(typed: list[str], value: str, compose: Compose, trusted: I
 
 def _check_code(cfg: DictConfig, typed: Iterable[str], trusted: Iterable[str], run: RunFolder) -> None:
     """Refuse a class that neither conf/ nor the command names."""
-    known, text = set(trusted), " ".join(typed)
-    for name, target in leaves(plain_keys(cfg)):
-        if name.endswith("_target_") and target not in known and str(target) not in text:
-            raise UserError(f"{run.path} names code to run, {name}={target}: type it again to allow it")
+    known, text = {*trusted, *OWN_STEPS}, " ".join(typed)
+    for name, value in leaves(plain_keys(cfg)):
+        for target in [value] if name.endswith("_target_") else targets(value):
+            if target not in known and str(target) not in text:
+                raise UserError(f"{run.path} names code to run, {name}={target}: type it again to allow it")
 
 
 def _check_same_run(then: DictConfig, now: DictConfig, run: RunFolder) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from pets.errors import UserError
 from pets.files import own_folder, read_text, write_text
-from pets.runs.overrides import key, quoted, value_text, within
+from pets.runs.overrides import key, parse, quoted, value_text, within
 from pets.runs.run_folder import RunFolder
 from pets.settings.config import ALIASES, INSTANTIATE, is_output, leaves, marked
 from pets.settings.declare import Input
@@ -67,11 +68,20 @@ def _started(run: RunFolder, typed: Iterable[str]) -> Iterator[str]:
         group, value = name.split("/")[0], text.partition("=")[2]
         if within(group.split(".")[0], NOT_TAKEN) or within(name, typed):
             continue
-        if "_target_" in text or re.search(r"\$\{[^}]*:", value):
+        if ("_target_" in text and not _has_own_steps_only(text)) or re.search(r"\$\{[^}]*:", value):
             raise UserError(f"{path} has {text!r}, which is more than a plain value: type {name}= again to allow it")
         if ".." in name or (("/" in name or "." not in name) and re.search(r"(^|/)\.\.?(/|$)|^/", value)):
             raise UserError(f"{path} has {text!r}, which leaves the configuration")
         yield f"{ALIASES.get(name, name)}={value}" if text[0] not in "+~" else text
+
+
+def _has_own_steps_only(text: str) -> bool:
+    """Tell whether an override is a list of steps of this project, with plain values."""
+    try:
+        value = parse(text).value()
+        return key(text) == "augment.steps" and isinstance(value, list) and bool(value_text(value))
+    except (HydraException, UserError):
+        return False
 
 
 def _moved_inputs(base: Iterable[str], raw: Mapping[str, Any], run: RunFolder) -> Iterator[str]:

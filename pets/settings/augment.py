@@ -1,10 +1,14 @@
 """Settings of the batch transform, on the device."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from pets.settings.declare import declared
+from pets.settings.declare import declared, shown
+
+STEP = "{_target_: pets.augment.erasing.RandomErasing, p: 0.5}"
+"""What a step looks like, for messages."""
 
 
 @declared("augment", "pets.augment.batch.BatchTransform")
@@ -31,7 +35,56 @@ class Augment:
     """probability of brightness and of contrast, each on its own"""
     supersample: Annotated[int, Field(ge=1, le=2)] = 1
     """points read along each axis of an output pixel in training: 1, or 2 (sharper, slower)"""
+    steps: Sequence[Any] = ()
+    """further steps, each with a _target_: pets.augment.erasing.RandomErasing, pets.augment.trivial.TrivialAugment, or
+    a class of your own"""
     mix: Literal["none", "mixup", "cutmix"] = "none"
     """mixing of training images with each other: none, mixup or cutmix"""
     mix_alpha: Annotated[float, Field(ge=0.01, le=100)] = 0.4
     """parameter of the Beta distribution of the mixing share; used when mix is on"""
+
+    @field_validator("steps")
+    @classmethod
+    def _as_tuple(cls, steps: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(steps)
+
+    @model_validator(mode="after")
+    def _steps_are_steps(self) -> "Augment":
+        for place, step in enumerate(self.steps):
+            if isinstance(step, Mapping) and "_target_" in step:
+                continue  # not built yet
+            if not (callable(step) and isinstance(getattr(step, "n_uniforms", None), int)):
+                raise ValueError(
+                    f"augment.steps[{place}]={shown(step)} is not allowed: {STEP}, or another class whose objects have "
+                    "n_uniforms and are called with (images, uniforms)"
+                )
+        return self
+
+
+@declared("augment.steps[]", "pets.augment.erasing.RandomErasing")
+class RandomErasing:
+    """Rectangles that lose their picture (Zhong et al., 2020)."""
+
+    p: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """probability that an image loses a rectangle"""
+    min_area: Annotated[float, Field(gt=0, le=1)] = 0.02
+    """smallest area of the rectangle, as a fraction of the image"""
+    max_area: Annotated[float, Field(gt=0, le=1)] = 0.33
+    """largest area of the rectangle, as a fraction of the image"""
+    max_ratio: Annotated[float, Field(ge=1, le=100)] = 3.3
+    """largest ratio of its longer side to its shorter one"""
+    value: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """grey that takes its place: 0 black, 1 white"""
+
+    @model_validator(mode="after")
+    def _areas_in_order(self) -> "RandomErasing":
+        if self.min_area > self.max_area:
+            raise ValueError(
+                f"augment.steps[].min_area={self.min_area!r} is not allowed: at most max_area={self.max_area!r}"
+            )
+        return self
+
+
+@declared("augment.steps[]", "pets.augment.trivial.TrivialAugment")
+class TrivialAugment:
+    """One random change of the colours (Müller & Hutter, 2021)."""

@@ -85,6 +85,9 @@ def _declared_below(prefix: str, node: Mapping[str, Any]) -> Iterator[tuple[str,
     for name, below in node.items():
         if isinstance(below, Mapping):
             yield from _declared_below(f"{prefix}.{name}", below)
+        for place, member in enumerate(below if isinstance(below, list) else ()):
+            if isinstance(member, Mapping):
+                yield from _declared_below(f"{prefix}.{name}[{place}]", member)
 
 
 def _check_node(cfg: DictConfig, prefix: str, declaration: Any, node: Mapping[str, Any]) -> None:
@@ -106,12 +109,18 @@ def _check_node(cfg: DictConfig, prefix: str, declaration: Any, node: Mapping[st
         written[key] = text
     try:
         declaration(**values)
-    except Refused as error:
-        # The text and not the value, which an environment variable may have put there.
-        text = written.get(error.key)
-        if isinstance(text, str) and "${" in text:
-            raise Refused(error.key, text, error.allowed) from None
-        raise
+    except UserError as error:
+        if isinstance(error, Refused):
+            key = _placed(error.key, declaration, prefix)
+            # The text and not the value, which an environment variable may have put there.
+            if isinstance(text := written.get(key), str) and "${" in text:
+                raise Refused(key, text, error.allowed) from None
+        raise UserError(_placed(str(error), declaration, prefix)) from None
+
+
+def _placed(text: str, declaration: Any, prefix: str) -> str:
+    """Return what a declaration of list members says, with the place in the list."""
+    return text.replace(declaration.PREFIX, prefix) if str(declaration.PREFIX).endswith("[]") else text
 
 
 def known_keys(raw: Mapping[str, Any]) -> list[str]:

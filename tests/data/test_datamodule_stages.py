@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from pets.augment.batch import BatchTransform
-from pets.data.batch import Batch
+from pets.data.batch import N_UNIFORMS, Batch
 from pets.data.datamodule import ImageDataModule
 from pets.data.labels import RegexLabeller
 from pets.data.presize import Presize
@@ -38,6 +38,7 @@ class Recorder:
     """Notes which transform is used; both refuse a batch that is not uint8 any more."""
 
     size: int = 8
+    n_uniforms: int = N_UNIFORMS
     calls: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -56,6 +56,14 @@ def test_random_numbers_differ_by_seed_stream_epoch_and_item(items: ImageTable, 
     assert not torch.equal(before.uniforms, after.uniforms)
 
 
+def test_numbers_for_steps_come_after_the_others_which_stay(items: ImageTable) -> None:
+    request = Request(2, 3)
+    few, many = (dataset(items, seed=7, training=True, n_uniforms=n)[request].uniforms for n in (N_UNIFORMS, 31))
+    assert len(many) == 31
+    assert torch.equal(many[:N_UNIFORMS], few)
+    assert len(dataset(items, n_uniforms=31)[request].uniforms) == 31
+
+
 def test_an_evaluation_sample_is_centred_and_draws_nothing(items: ImageTable) -> None:
     evaluation = dataset(items)
     sample = evaluation[Request(0, 1)]

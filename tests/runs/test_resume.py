@@ -226,6 +226,13 @@ STRANGERS: dict[str, object] = {
     "a group from elsewhere": ["experiment=../../elsewhere"],
     "an absolute group": ["experiment=/tmp/elsewhere"],
     "a function in the place of a class of ours": ["callbacks.progress._target_=os.getcwd"],
+    "a class among the steps": ["augment.steps=[{_target_: os.system, command: touch ran}]"],
+    "a class in a setting of a step of ours": [
+        "augment.steps=[{_target_: pets.augment.erasing.RandomErasing, p: {_target_: os.getcwd}}]"
+    ],
+    "arguments by place of a step of ours": [
+        "augment.steps=[{_target_: pets.augment.erasing.RandomErasing, _args_: [1]}]"
+    ],
     "no list": {"a": 1},
     "a mapping as an entry": "- seed: 1\n",
     "a list as an entry": "- [seed=1]\n",
@@ -260,6 +267,8 @@ def test_a_run_folder_adds_no_place_where_configs_are_looked_for(tmp_path: Path)
         ("export.licence", "${oc.env:HOME}"),
         ("model.arch", "${oc.create:{_target_:os.system}}"),
         ("data.classes", [{"_target_": "os.system"}]),
+        ("augment.steps", [{"_target_": "os.system"}]),
+        ("augment.steps", [{"_target_": "pets.augment.erasing.RandomErasing", "p": {"_target_": "os.getcwd"}}]),
     ],
 )
 def test_a_strangers_configuration_runs_nothing(tmp_path: Path, key: str, value: object) -> None:
@@ -303,6 +312,39 @@ def test_a_class_of_ones_own_is_typed_again(tmp_path: Path) -> None:
         completed(f"ckpt_path={run.path}")
     cfg = composed(f"ckpt_path={run.path}", "+callbacks.mine._target_=my.Callback")
     assert cfg.callbacks.mine["_target_"] == "my.Callback"
+
+
+STEP = "augment.steps=[{_target_: pets.augment.erasing.RandomErasing, p: 0.25}]"
+
+
+@pytest.mark.parametrize("task", ["fit", "evaluate"])
+@pytest.mark.parametrize("kept", ["overrides and configuration", "configuration"])
+def test_a_step_of_ours_is_not_typed_again(tmp_path: Path, task: str, kept: str) -> None:
+    run = make_run(tmp_path / "run", "data=demo", STEP)
+    if kept == "configuration":
+        (run.hydra / "overrides.yaml").write_text("[data=demo]")
+    cfg = composed(f"task={task}", f"ckpt_path={run.path}")
+    assert cfg.augment.steps == [{"_target_": "pets.augment.erasing.RandomErasing", "p": 0.25}]
+
+
+def test_a_step_of_ones_own_is_typed_again(tmp_path: Path) -> None:
+    mine = "augment.steps=[{_target_: own.Grey}]"
+    run = make_run(tmp_path / "run", "data=demo", mine)
+    with pytest.raises(UserError, match=r"type augment\.steps= again to allow it"):
+        completed(f"ckpt_path={run.path}")
+    assert composed(f"ckpt_path={run.path}", mine).augment.steps == [{"_target_": "own.Grey"}]
+
+
+def test_a_step_that_a_file_of_ones_own_names_is_not_typed_again(tmp_path: Path) -> None:
+    (tmp_path / "own" / "augment").mkdir(parents=True)
+    (tmp_path / "own" / "augment" / "mine.yaml").write_text(
+        "defaults: [default]\nsteps:\n  - _target_: own.Grey\n    p: 0.1\n"
+    )
+    conf = Conf(str(tmp_path / "own"))
+    run = make_run(tmp_path / "run", "data=demo", "augment=mine", conf=conf)
+    assert composed(f"ckpt_path={run.path}", conf=conf).augment.steps[0].p == 0.1
+    with pytest.raises(UserError, match="augment=mine is not allowed"):
+        completed(f"ckpt_path={run.path}")
 
 
 def test_the_command_of_a_resumed_run_is_the_next_ones(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Every key at the ends of what it may be: by hand, on the command line and in Python, which must agree."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import cache, partial
@@ -15,6 +16,7 @@ from torch import nn
 
 from pets import cli
 from pets.augment.batch import BatchTransform
+from pets.augment.erasing import RandomErasing
 from pets.callbacks.checkpoint_io import best_checkpoint
 from pets.callbacks.dashboards import Dashboards
 from pets.callbacks.lr_finder import LRFinder
@@ -98,6 +100,12 @@ TABLE: dict[str, list[Row]] = {
         ("augment.max_lighting", [0, 0.9], [-TINY, 0.91]),
         ("augment.p_lighting", *SHARE),
         ("augment.supersample", [1, 2], [0, 3]),
+        ("augment.steps", [[], [{"_target_": "mine.Step"}]], ["RandomErasing", ["RandomErasing"], [{"p": 1}], None]),
+        ("augment.steps[].p", *SHARE),
+        ("augment.steps[].min_area", [TINY, 0.33], [0, 0.34]),
+        ("augment.steps[].max_area", [0.02, 1], [0.019, ABOVE_1]),
+        ("augment.steps[].max_ratio", [1, 100], [BELOW_1, 100.1]),
+        ("augment.steps[].value", *SHARE),
         ("augment.mix", ["none", "mixup", "cutmix"], ["cutout", None]),
         ("augment.mix_alpha", [0.01, 100], [0.009, 100.1]),
         ("data.root", *TEXT),
@@ -247,6 +255,9 @@ def on_the_command_line(context: str, key: str, value: Any) -> None:
     """Check `key=value` as a command does that names the context too."""
     if key.startswith("recipe.phases[]."):
         key, value = "recipe.phases", [PHASE | {key.rsplit(".", 1)[-1]: value}]
+    elif key.startswith("augment.steps[]."):
+        step = {"_target_": "pets.augment.erasing.RandomErasing", key.rsplit(".", 1)[-1]: value}
+        key, value = "augment.steps", [step]
     override = OverridesParser.create().parse_override(f"{key}={written(value)}")
     cfg = deepcopy(composed(context))
     OmegaConf.update(cfg, key, override.value())
@@ -278,6 +289,7 @@ def table(path: str = "x", **options: Any) -> CsvTable:
 CLASSES: dict[str, Callable[..., object]] = {
     " seed": StepSeed,
     " augment": BatchTransform,
+    " augment.steps[]": RandomErasing,
     " data": data_module,
     " data.source": OxfordPets,
     "data=folder data.root=x data.source": partial(ImageFolder, "x"),
@@ -332,7 +344,7 @@ def refusal(route: Callable[[str, str, Any], object], context: str, key: str, va
     try:
         route(context, key, value)
     except UserError as error:
-        return str(error).replace("phases[0]", "phases[]")
+        return re.sub(r"(phases|steps)\[0\](?=\.)", r"\1[]", str(error))
     return ""
 
 

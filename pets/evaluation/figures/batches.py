@@ -5,14 +5,14 @@ from torch import Tensor
 
 from pets.data.batch import Request
 from pets.data.datamodule import ImageDataModule
-from pets.data.dataset import ImageDataset, Sample, collate
+from pets.data.dataset import Sample, collate
 from pets.data.sampler import SeededSampler
 from pets.evaluation.figures.grids import augmentation_grid, image_grid
 
 
 def first_samples(data: ImageDataModule, n: int) -> list[Sample]:
     """Return the first `n` samples that epoch 0 trains on."""
-    dataset = ImageDataset(data.table, data.splits.train, data.presize, data.seed, training=True)
+    dataset = data.dataset("train", training=True, cached=False)
     draws = iter(SeededSampler(len(dataset), data.seed, shuffle=True))
     return [dataset[next(draws)] for _ in range(min(n, len(dataset)))]
 
@@ -39,8 +39,8 @@ def before_and_after(data: ImageDataModule, n: int = 3) -> Figure:
 
 def augmentations(data: ImageDataModule, n: int = 11) -> Figure:
     """Draw the first training image and `n` augmented views of it: what the first `n` epochs make of it."""
-    dataset = ImageDataset(data.table, data.splits.train, data.presize, data.seed, training=True)
-    plain = ImageDataset(data.table, data.splits.train, data.presize)[Request(0, 0)]
+    dataset = data.dataset("train", training=True, cached=False)
+    plain = data.dataset("train", cached=False)[Request(0, 0)]
     batch = collate([dataset[Request(epoch, 0)] for epoch in range(n)])
     heading = f"{data.vocab[plain.target]} ({data.table.files[plain.row]})"
     return augmentation_grid(on_canvas(plain.image, plain.side), data.augment(batch).images, heading)
