@@ -93,7 +93,9 @@ def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: An
         log.info("trainer.precision=auto: %s here", settings["precision"])
     if "callbacks" not in replacements:
         finder = [instantiate(cfg.lr_finder, _convert_="all")] if cfg.lr_finder else []
-        settings["callbacks"] = [*_members(cfg, "callbacks"), *finder]  # the finder starts from the head of HeadInit
+        average = [instantiate(cfg.ema, _convert_="all")] if cfg.ema else []
+        # The average is there before others look at the module; the finder starts from the head of HeadInit.
+        settings["callbacks"] = [*average, *_members(cfg, "callbacks"), *finder]
     kept = (callback.dirpath for callback in settings.get("callbacks", ()) if isinstance(callback, ModelCheckpoint))
     files = AtomicCheckpointIO(RunFolder(cfg.run_dir).checkpoints, filter(None, kept))
     settings["plugins"] = [files, *_plugins(cfg)]

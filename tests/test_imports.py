@@ -30,8 +30,8 @@ WITHIN = {
     "evaluation/figures": "style lr_curve schedule sweep classes confusion reliability grids batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card "
     "corrections page server",
-    "callbacks": "plain_values training_state checkpoint_io boards step_seed sync_buffers stop mid_epoch finite_loss "
-    "head_init one_cycle history progress dashboards range_test lr_finder evaluation",
+    "callbacks": "plain_values ema training_state checkpoint_io boards step_seed sync_buffers stop mid_epoch "
+    "finite_loss head_init one_cycle history progress dashboards range_test lr_finder evaluation",
     "tasks": "find_lr inspect fit evaluate export predict serve check",
     "sweep": "record ranking luck jobs leaderboard",
 }

@@ -21,7 +21,7 @@ from pets.settings import training as settings
 from pets.settings.config import leaves
 from pets.settings.metrics import CURVES
 
-HPARAM_GROUPS = ("seed", "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder")
+HPARAM_GROUPS = ("seed", "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder", "ema")
 NOT_HPARAMS = ("_target_", "_partial_", "_convert_", "root")
 UNIMPORTANT = ("data.num_workers", "data.cache")
 """What never decides a result."""

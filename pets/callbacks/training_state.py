@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 
+from pets.callbacks.ema import EMA, TRAINED
 from pets.callbacks.plain_values import (
     Rule,
     count,
@@ -77,8 +78,12 @@ def check_fits(path: Path, trainer: Trainer, module: LightningModule, images: in
     """
     state = trainer.strategy.load_checkpoint(path, weights_only=True)
     try:
-        if problem := misfits(module, state["state_dict"]):
-            raise UserError(f"the state dict does not fit the model: {printable(problem)}")
+        averages = any(isinstance(one, EMA) for one in trainer.callbacks)  # type: ignore[attr-defined]
+        if averages != (TRAINED in state):
+            raise UserError(f"a run that started with ema={'off' if averages else 'default'} is resumed with it")
+        for part in ("state_dict", TRAINED) if averages else ("state_dict",):
+            if problem := misfits(module, state[part]):
+                raise UserError(f"the {part.replace('_', ' ')} does not fit the model: {printable(problem)}")
         like(state["smoothed_loss"], dict(module.smoothed_loss.named_buffers()), "smoothed_loss")  # type: ignore
         saved, own = state["loops"]["fit_loop"], trainer.fit_loop.state_dict()
         has(saved, ("epoch_progress", "epoch_loop.batch_progress"), "loops.fit_loop")
@@ -219,4 +224,4 @@ PARTS: dict[str, Rule] = {
     "smoothed_loss": tensors,
 }
 """What every checkpoint of a fit has."""
-OPTIONAL_PARTS: dict[str, Rule] = {"start": _start, "MixedPrecision": _scaler}
+OPTIONAL_PARTS: dict[str, Rule] = {"start": _start, "MixedPrecision": _scaler, TRAINED: tensors}

@@ -12,7 +12,7 @@ from pets.settings.parts import TASKS, Part
 @declared(
     "",
     children=(
-        "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder", "callbacks", "logger", "trainer",
+        "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder", "ema", "callbacks", "logger", "trainer",
         "evaluate", "check", "predict", "export", "serve", "tta",
     ),
 )  # fmt: skip

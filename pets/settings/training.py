@@ -35,6 +35,21 @@ class LRFinder:
         return self
 
 
+@declared("ema", "pets.callbacks.ema.EMA")
+class EMA:
+    """The moving average of the weights."""
+
+    decay: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="largest share that the average keeps at an optimizer step; step t keeps at most "
+            "(1 + t) / (10 + t), so a short run averages about its last tenth",
+        ),
+    ] = 0.999
+
+
 @declared("callbacks.progress", "pets.callbacks.progress.Progress")
 class Progress:
     """The progress bar."""

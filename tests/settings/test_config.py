@@ -19,6 +19,7 @@ from pets.augment.batch import BatchTransform
 from pets.augment.erasing import RandomErasing
 from pets.callbacks.checkpoint_io import best_checkpoint
 from pets.callbacks.dashboards import Dashboards
+from pets.callbacks.ema import EMA
 from pets.callbacks.lr_finder import LRFinder
 from pets.callbacks.progress import Progress
 from pets.callbacks.step_seed import StepSeed
@@ -219,6 +220,7 @@ TABLE: dict[str, list[Row]] = {
         ("recipe.phases[].momenta", *MOMENTA),
         ("recipe.phases[].size", [8, 8192, None], [7, 8193, 224.0]),
     ],
+    "ema=default": [("ema.decay", [0, BELOW_1], [-TINY, 1])],
     "lr_finder=report": [
         ("lr_finder.mode", ["report", "apply"], ["off"]),
         ("lr_finder.suggestion", ["valley", "slide", "steep", "minimum"], ["steepest"]),
@@ -306,6 +308,7 @@ CLASSES: dict[str, Callable[..., object]] = {
     "recipe=one_cycle recipe": partial(one_cycle, phases=[PHASE]),
     "recipe=one_cycle recipe.phases[]": partial(Phase, **PHASE),
     "lr_finder=report lr_finder": LRFinder,
+    "ema=default ema": EMA,
     " callbacks.progress": Progress,
     " callbacks.dashboards": Dashboards,
     " callbacks.checkpoint": partial(best_checkpoint, monitor="valid/error_rate"),
@@ -379,6 +382,7 @@ OF_CONTEXT: Mapping[str, tuple[str, ...]] = {
     "optimizer=sgd": ("SGD",),
     "recipe=one_cycle": ("OneCycle", "Phase"),
     "lr_finder=report": ("LRFinder",),
+    "ema=default": ("EMA",),
 }
 """The declarations that a context's rows are of; the others are those of the first rows."""
 
