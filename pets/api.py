@@ -33,6 +33,7 @@ from pets.evaluation.evaluate import Evaluation, Options
 from pets.evaluation.evaluate import evaluate as evaluate_parts
 from pets.files import own_folder
 from pets.model.classifier import Classifier
+from pets.model.precision import choose, work_of
 from pets.runs.run_folder import RunFolder
 from pets.schedule.lr_range import LRCurve
 from pets.schedule.recipe import Recipe
@@ -75,7 +76,12 @@ def fit(
         raise UserError(f"folder={run.path} holds a run: choose another folder")
     history = History(run.history if run else None)
     callbacks = [HeadInit(), StepSeed(seed), OneCycle(recipe), FiniteLoss(), SyncBuffers(), Progress(), history]
-    with _shown(), _trainer(callbacks, recipe.epochs, accelerator, precision) as trainer:
+    with (
+        _shown(),
+        _trainer(
+            callbacks, recipe.epochs, accelerator, _decided(precision, model, data, recipe, accelerator)
+        ) as trainer,
+    ):
         trainer.fit(model, data)
         if run:
             own_folder(run.checkpoints)
@@ -92,7 +98,7 @@ def find_lr(
         The curve; `suggestions` are learning rates of the head, by rule.
     """
     finder = LRFinder(recipe=recipe)
-    with _shown(), _trainer([finder], 0, accelerator, precision) as trainer:
+    with _shown(), _trainer([finder], 0, accelerator, _decided(precision, model, data, recipe, accelerator)) as trainer:
         log.info(f"LR finder: up to {finder.num_steps} steps on a copy of the model")
         trainer.fit(model, data)
     assert finder.curve is not None
@@ -144,6 +150,14 @@ def predictor(model: Classifier, data: ImageDataModule, *, device: str = "cpu", 
     return Predictor(artifact, device=device, top_k=top_k)
 
 
+def _decided(precision: str, model: Classifier, data: ImageDataModule, recipe: Recipe, accelerator: str) -> str:
+    """Return a precision, for `auto` what it stands for."""
+    if precision != "auto":
+        return precision
+    work = work_of(recipe.phases, data.batch_transform.size)
+    return choose(model, work, batch_size=data.batch_size, accelerator=accelerator, alone=True)[0]
+
+
 @contextmanager
 def _trainer(callbacks: list[Callback], epochs: int, accelerator: str, precision: str) -> Iterator[Trainer]:
     """Give a trainer that says nothing itself and leaves nothing in the current folder."""
@@ -152,7 +166,7 @@ def _trainer(callbacks: list[Callback], epochs: int, accelerator: str, precision
         yield Trainer(
             accelerator=accelerator,
             devices=1,
-            precision=machine.resolve_precision(precision, accelerator),  # type: ignore[arg-type]
+            precision=precision,  # type: ignore[arg-type]
             max_epochs=epochs,
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO(nowhere, [])],

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -18,6 +19,8 @@ from pets.data.datamodule import ImageDataModule
 from pets.errors import UserError
 from pets.evaluation.evaluate import Options
 from pets.model.classifier import Classifier
+from pets.model.precision import Work, choose, work_of
+from pets.runs import saved
 from pets.runs.run_folder import RunFolder
 from pets.schedule.recipe import Recipe
 from pets.settings.declare import BY_TARGET
@@ -77,6 +80,38 @@ def epochs(cfg: DictConfig) -> int:
     return total
 
 
+def decide_precision(cfg: DictConfig, model: Classifier, training: bool = True) -> dict[str, float]:
+    """Put into `cfg` what `trainer.precision=auto` stands for, see `pets.model.precision.choose`.
+
+    A resumed fit has the precision that its run has decided on.
+
+    Args:
+        cfg: The configuration; with another precision nothing happens.
+        model: The model that the task is about.
+        training: Whether the task trains it, by the recipe.
+
+    Returns:
+        Seconds of a step by precision, if these decided; else nothing.
+    """
+    if cfg.trainer.precision != "auto":
+        return {}
+    if cfg.task == "fit" and cfg.ckpt_path and (decided := saved.decided_precision(Path(cfg.ckpt_path))):
+        log.info("trainer.precision=auto: %s, as the run began", decided)
+        cfg.trainer.precision = decided
+        return {}
+    phases = instantiate(cfg.recipe, _convert_="all").phases if training else ()
+    work = work_of(phases, cfg.augment.size) or {Work(True, cfg.augment.size): 1}
+    chosen, seconds = choose(
+        model,
+        work,
+        batch_size=cfg.data.batch_size,
+        accelerator=cfg.trainer.accelerator,
+        alone=str(cfg.trainer.devices) in ("1", "auto") and cfg.trainer.num_nodes == 1,
+    )
+    cfg.trainer.precision = chosen
+    return seconds
+
+
 def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: Any) -> Trainer:
     """Return the trainer, with the callbacks and loggers of `cfg`, for as many epochs as the recipe has.
 
@@ -89,8 +124,6 @@ def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: An
     _check_processes(cfg.trainer)
     settings = {"max_epochs": epochs(cfg), "default_root_dir": cfg.run_dir}
     settings["precision"] = machine.resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator)
-    if cfg.trainer.precision == "auto":
-        log.info("trainer.precision=auto: %s here", settings["precision"])
     if "callbacks" not in replacements:
         finder = [instantiate(cfg.lr_finder, _convert_="all")] if cfg.lr_finder else []
         average = [instantiate(cfg.ema, _convert_="all")] if cfg.ema else []

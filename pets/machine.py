@@ -106,7 +106,7 @@ def on_cpu(accelerator: str) -> bool:
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
-    """Return the precision that `auto` stands for on this machine, and any other unchanged.
+    """Return the precision that `auto` stands for by the hardware alone, and any other unchanged.
 
     `auto` is bf16-mixed where products of bfloat16 are native (CUDA from Ampere on, CPUs with avx512_bf16 or AMX), else
     32-true: emulated bfloat16 is slower than float32, and float16 needs a loss scale that a short run may not find.

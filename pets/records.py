@@ -101,15 +101,25 @@ def facts(cfg: DictConfig, data: ImageDataModule, precision: str) -> dict[str, s
 
 
 def finish(
-    cfg: DictConfig, data: ImageDataModule, metrics: Mapping[str, float], *, precision: str, seconds: float
+    cfg: DictConfig,
+    data: ImageDataModule,
+    metrics: Mapping[str, float],
+    *,
+    precision: str,
+    seconds: float,
+    timed: Mapping[str, float],
 ) -> None:
-    """Write metrics.json: the metrics, how many images each part has, seed, precision, time and versions."""
+    """Write metrics.json: the metrics, how many images each part has, seed, precision, time and versions.
+
+    Where timing chose the precision, `precision_seconds` has the seconds of a step in each.
+    """
     record = {
         **metrics,
         "n": {part: len(getattr(data.splits, part)) for part in PARTS},
         "classes": len(data.vocab),
         "seed": cfg.seed,
         "precision": precision,
+        **({"precision_seconds": dict(timed)} if timed else {}),
         "split": plain(cfg)["data"]["split"],
         "seconds": round(seconds, 1),
         "versions": {package: version(package) for package in PACKAGES},

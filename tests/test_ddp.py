@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.ddp
 
 
-STARTS = {"train.py": [str(ROOT / "train.py")], "python -m pets": ["-m", "pets"], "pets": ["pets"]}
-"""What follows `python`; the last is the script that pip writes for the command `pets`, which the test writes too."""
+STARTS = {"train.py": [str(ROOT / "train.py")], "python -m pets": ["-m", "pets", "ema=default"], "pets": ["pets"]}
+"""What follows `python`; the last is the script that pip writes for the command `pets`, which the test writes too.
+One of the runs averages its weights."""
 SCRIPT = "import sys\nfrom pets.__main__ import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
 
 

@@ -24,7 +24,7 @@ WITHIN = {
     "schedule": "recipe one_cycle lr_range",
     "augment": "uniforms geometry lighting steps erasing trivial mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form head losses metrics layer_groups network "
-    "checkpoint classifier",
+    "precision checkpoint classifier",
     "evaluation": "intervals comparison predictions features threshold interpretation report tta gradcam evaluate "
     "figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve schedule sweep classes confusion reliability grids batches",

@@ -70,7 +70,7 @@ class EMA(Callback):
         if trainer.global_step > self._step:
             self._step = trainer.global_step
             trained = _floats(pl_module)
-            update = get_ema_multi_avg_fn(decay_at(self._step, self.decay))
+            update = get_ema_multi_avg_fn(decay_at(self._step, self.decay))  # type: ignore[no-untyped-call]
             update(list(self._average.values()), [trained[name] for name in self._average], self._step)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

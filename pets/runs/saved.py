@@ -57,6 +57,16 @@ def saved_command(run: RunFolder, typed: list[str], compose: Compose) -> list[st
     return [*_moved_inputs(base, raw, run), *_drift(run, raw, now)]
 
 
+def decided_precision(checkpoint: Path) -> str | None:
+    """Return the precision that the run of a checkpoint has chosen for `auto`; None if there is no such run."""
+    run = RunFolder.of_checkpoint(checkpoint)
+    page = None if run is None else run.hydra / "config.yaml"
+    content = read_yaml(page) if page and page.is_file() else {}
+    trainer = content.get("trainer") if isinstance(content, Mapping) else None
+    precision = trainer.get("precision") if isinstance(trainer, Mapping) else None
+    return precision if precision in ("32-true", "bf16-mixed") else None
+
+
 def _started(run: RunFolder, typed: Iterable[str]) -> Iterator[str]:
     """Yield the overrides that started a run, but those of typed keys, as far as they are data."""
     path = run.hydra / "overrides.yaml"

@@ -39,15 +39,9 @@ class LRFinder:
 class EMA:
     """The moving average of the weights."""
 
-    decay: Annotated[
-        float,
-        Field(
-            ge=0,
-            lt=1,
-            description="largest share that the average keeps at an optimizer step; step t keeps at most "
-            "(1 + t) / (10 + t), so a short run averages about its last tenth",
-        ),
-    ] = 0.999
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """largest share that the average keeps at an optimizer step; step t keeps at most (1 + t) / (10 + t), so a short
+    run averages about its last tenth"""
 
 
 @declared("callbacks.progress", "pets.callbacks.progress.Progress")
@@ -103,7 +97,8 @@ class Trainer:
     strategy: Text = "auto"
     """auto, ddp_find_unused_parameters_true, ..."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """32-true, bf16-mixed, 16-mixed; auto: bf16-mixed where the hardware has it natively"""
+    """32-true, bf16-mixed, 16-mixed; auto: bf16-mixed where the hardware has it natively, and on a CPU if steps of the
+    model are faster in it"""
     accumulate_grad_batches: Annotated[int, Field(ge=1)] = 1
     """batches an optimizer step"""
     gradient_clip_val: Annotated[float, Field(ge=0)] | None = None

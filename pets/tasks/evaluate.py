@@ -41,6 +41,7 @@ def _run(cfg: DictConfig, signals: Signals) -> float | None:
     model = checkpoint.build(Classifier)
     _follow(checkpoint, cfg)
     data = build.data_module(cfg)
+    timed = build.decide_precision(cfg, model, training=False)
     trainer = build.trainer(cfg, callbacks=[])
     adopt(trainer, signals)
     _launch(trainer, model, data)
@@ -50,7 +51,7 @@ def _run(cfg: DictConfig, signals: Signals) -> float | None:
     metrics = evaluate_parts(trainer, model, data, [cfg.evaluate.part], build.evaluation(cfg), Path(cfg.run_dir))
     if trainer.is_global_zero:
         seconds = time.perf_counter() - started
-        records.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
+        records.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds, timed=timed)
         for logger in trainer.loggers:
             logger.finalize("success")
     return metrics.get(cfg.optimized_metric)

@@ -12,6 +12,7 @@ def run(cfg: DictConfig) -> None:
     with listening() as signals:
         data = build.data_module(cfg)
         model = build.classifier(cfg, data.vocab)
+        build.decide_precision(cfg, model)
         settings = cfg.lr_finder or {"_target_": "pets.callbacks.lr_finder.LRFinder", "dirpath": cfg.run_dir}
         finder = instantiate(settings, recipe=cfg.recipe, _convert_="all")
         trainer = build.trainer(cfg, max_epochs=0, callbacks=[finder])

@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -60,6 +61,7 @@ def _run(cfg: DictConfig, signals: Signals) -> float:
         cfg.optimized_metric, n_classes=len(data.vocab), tested=len(data.splits.test) > 0, at_end=cfg.evaluate.at_end
     )
     model = build.classifier(cfg, data.vocab)
+    timed = build.decide_precision(cfg, model)
     trainer = build.trainer(cfg, resumed_step=checkpoint.step if checkpoint and in_place else None)
     adopt(trainer, signals)
     if checkpoint:
@@ -72,7 +74,7 @@ def _run(cfg: DictConfig, signals: Signals) -> float:
             facts = records.facts(cfg, data, trainer.precision)
             card = RunCard(records.plain(cfg), facts, varied_first(typed(), swept()), choices())
             trainer.callbacks.append(card)  # type: ignore[attr-defined]
-    return _fit(cfg, trainer, model, data)
+    return _fit(cfg, trainer, model, data, timed)
 
 
 def _finished(checkpoint: Checkpoint, folder: RunFolder, epochs: int) -> dict[str, float] | None:
@@ -107,7 +109,9 @@ def what_next(folder: Path) -> str:
     )
 
 
-def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataModule) -> float:
+def _fit(
+    cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataModule, timed: Mapping[str, float]
+) -> float:
     started = time.perf_counter()
     at_end = EvaluateAtEnd(build.evaluation(cfg), cfg.run_dir)
     if cfg.evaluate.at_end:
@@ -116,7 +120,7 @@ def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataMo
         trainer.fit(model, data, ckpt_path=cfg.ckpt_path, weights_only=True)
     except Exception:
         if at_end.is_trained:  # an evaluation that fails does not cost the numbers of the training
-            _finish(cfg, trainer, data, _logged(trainer), started)
+            _finish(cfg, trainer, data, _logged(trainer), started, timed)
         raise
     metrics: dict[str, float] = {}
     if not trainer.callback_metrics:  # the run was interrupted after its last epoch: there was nothing left to train
@@ -126,7 +130,7 @@ def _fit(cfg: DictConfig, trainer: Trainer, model: Classifier, data: ImageDataMo
     metrics |= _logged(trainer) | at_end.metrics
     if len(data.splits.test) and not cfg.evaluate.at_end:
         metrics |= trainer.test(model, data, verbose=False)[0]
-    _finish(cfg, trainer, data, metrics, started)
+    _finish(cfg, trainer, data, metrics, started, timed)
     return _optimized(cfg, metrics)
 
 
@@ -135,9 +139,14 @@ def _logged(trainer: Trainer) -> dict[str, float]:
 
 
 def _finish(
-    cfg: DictConfig, trainer: Trainer, data: ImageDataModule, metrics: dict[str, float], started: float
+    cfg: DictConfig,
+    trainer: Trainer,
+    data: ImageDataModule,
+    metrics: dict[str, float],
+    started: float,
+    timed: Mapping[str, float],
 ) -> None:
     if trainer.is_global_zero:
         seconds = time.perf_counter() - started
-        records.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds)
+        records.finish(cfg, data, metrics, precision=trainer.precision, seconds=seconds, timed=timed)
         log.info(what_next(Path(cfg.run_dir)))
