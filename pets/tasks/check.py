@@ -4,6 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,10 @@ from omegaconf import DictConfig
 
 from pets import build
 from pets.console import path_text
+from pets.data.cache.build import build_cache
 from pets.data.datamodule import ImageDataModule
 from pets.data.duplicates import near_duplicates
-from pets.data.image_table import read_relabelled
+from pets.data.image_table import SampleError, read_relabelled
 from pets.data.images import open_image
 from pets.data.sources.folder import Listing, examples
 from pets.data.survey import Facts, Finding, class_advice, class_findings, findings, survey
@@ -99,6 +101,9 @@ def _labels(cfg: DictConfig, root: Path, files: Sequence[str]) -> tuple[dict[str
         data: ImageDataModule = build.data_module(cfg)
     except ValueError as error:
         return {}, [Finding("split", "", str(error))], dict(counts.most_common())
+    if data.cache == "disk":
+        with suppress(SampleError):  # the findings name it
+            build_cache("disk", data.table, data.presize, show_progress=True, verify=True)
     names = data.table.files
     parts = {str(names[i]): part for part, indices in data.splits._asdict().items() for i in indices}
     used = Counter(data.vocab[target] for target in data.table.targets.tolist())

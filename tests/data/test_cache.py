@@ -408,6 +408,84 @@ def test_damaged_notes_are_not_believed(damage: bytes, root: Path, monkeypatch: 
     assert torch.equal(pixels_of(kept_images(items_of(root), Presize(48))), expected)
 
 
+@pytest.fixture
+def pixels_read(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """A list that grows by each image of the cache whose bytes are compared; its files count as old."""
+    monkeypatch.setattr(contents, "SETTLED_NS", -(10**12))
+    read: list[np.ndarray] = []
+    plain = module.digest
+
+    def digest(*arrays: np.ndarray) -> np.ndarray:
+        read.extend(array for array in arrays if array.ndim == 3)
+        return plain(*arrays)
+
+    monkeypatch.setattr(module, "digest", digest)
+    return read
+
+
+def test_kept_bytes_that_nothing_touched_are_compared_once(root: Path, pixels_read: list[np.ndarray]) -> None:
+    items = items_of(root)
+    first = kept_images(items, Presize(48))
+    for compared in (len(items), 0, 0):
+        pixels_read.clear()
+        assert torch.equal(pixels_of(kept_images(items, Presize(48))), pixels_of(first))
+        assert len(pixels_read) == compared
+
+
+def test_kept_bytes_that_were_exchanged_behind_their_date_are_noticed(
+    root: Path, pixels_read: list[np.ndarray], told: Callable[[], list[str]]
+) -> None:
+    items = items_of(root)
+    for _ in range(2):
+        expected = pixels_of(kept_images(items, Presize(48)))
+    path, status = the_file(root), the_file(root).stat()
+    with open(path, "r+b") as file:
+        file.write(b"\xff" * 100)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    told()
+    assert torch.equal(pixels_of(kept_images(items, Presize(48))), expected)
+    assert told()[0] == f"cache: {path} is damaged and built anew"
+
+
+@pytest.mark.parametrize("note", [b"", b"[1]", b"{", b"\xff"])
+def test_a_damaged_note_of_what_was_compared_is_not_believed(
+    note: bytes, root: Path, pixels_read: list[np.ndarray]
+) -> None:
+    items = items_of(root)
+    for _ in range(2):
+        build_cache("disk", items, Presize(48))
+    (path,) = images_folder().glob("*.verified")
+    path.write_bytes(note)
+    pixels_read.clear()
+    build_cache("disk", items, Presize(48))
+    assert len(pixels_read) == len(items)
+
+
+def test_a_file_that_was_only_just_written_is_compared_again(
+    root: Path, pixels_read: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "SETTLED_NS", 10**12)
+    items = items_of(root)
+    build_cache("disk", items, Presize(48))
+    for _ in range(2):
+        pixels_read.clear()
+        build_cache("disk", items, Presize(48))
+        assert len(pixels_read) == len(items)
+
+
+def test_everything_is_read_where_that_is_asked(
+    root: Path, pixels_read: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items, read = items_of(root), names_read(monkeypatch)
+    for _ in range(2):
+        build_cache("disk", items, Presize(48))
+    pixels_read.clear()
+    read.clear()
+    build_cache("disk", items, Presize(48), verify=True)
+    assert len(pixels_read) == len(items)
+    assert sorted(read) == sorted(items.files)
+
+
 def test_nothing_is_written_below_the_data_root_or_through_its_links(root: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.mkdir()

@@ -155,3 +155,17 @@ def test_the_picture_of_suspects_names_the_files(
     monkeypatch.setattr(check, "image_grid", listen)
     check.run(tiny_config(f"data.root={photos}", f"check.predictions={tmp_path}"))
     assert titles == ["Birman? rather pug (95%) Birman_1.jpg"]
+
+
+def test_kept_images_are_read_again_and_mended(
+    photos: Path, tiny_config: Compose, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(photos.parent / "cache"))
+    caplog.set_level("INFO", "pets")
+    for number in range(2):
+        check.run(tiny_config(f"data.root={photos}", "data.cache=disk", f"run_dir={photos.parent / str(number)}"))
+    assert [text.split(", ")[2][:6] for text in caplog.messages if text.startswith("cache: ")] == ["built ", "reused"]
+    (kept,) = (photos.parent / "cache").rglob("*.bin")
+    kept.write_bytes(bytes(kept.stat().st_size))
+    check.run(tiny_config(f"data.root={photos}", "data.cache=disk", f"run_dir={photos.parent / 'last'}"))
+    assert f"cache: {kept} is damaged and built anew" in caplog.messages

@@ -1,10 +1,12 @@
 """`data.cache`: images resized once for all epochs, or for all runs, so that none is decoded twice."""
 
 import hashlib
+import json
 import logging
 import shutil
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,12 +16,12 @@ import torch
 import torchvision
 from filelock import FileLock
 
-from pets.data.cache.contents import DIGEST, content_digests, digest
+from pets.data.cache.contents import DIGEST, content_digests, digest, is_settled, status_of
 from pets.data.cache.folder import believed, user_folder
 from pets.data.cache.resized import SIDES, PixelFile, ResizedImages, in_threads, offsets_of, resized_image, shapes_of
 from pets.data.image_table import ImageTable
 from pets.data.presize import Presize
-from pets.files import replacing
+from pets.files import read_text, replacing, write_text
 
 FORMAT = 1
 """Of the file: pixels, shapes, digest."""
@@ -27,7 +29,9 @@ FORMAT = 1
 _log = logging.getLogger(__name__)
 
 
-def build_cache(kind: str, table: ImageTable, presize: Presize, show_progress: bool = False) -> ResizedImages | None:
+def build_cache(
+    kind: str, table: ImageTable, presize: Presize, show_progress: bool = False, verify: bool = False
+) -> ResizedImages | None:
     """Resize all images, or find them on the disk, and say so in one line.
 
     Args:
@@ -36,6 +40,8 @@ def build_cache(kind: str, table: ImageTable, presize: Presize, show_progress: b
         table: The images.
         presize: What resizes them.
         show_progress: Whether to show a bar, if on a terminal.
+        verify: Read every photograph and all that is kept on the disk, even where no status has changed since the
+            last time.
 
     Raises:
         SampleError: An image cannot be loaded.
@@ -47,7 +53,7 @@ def build_cache(kind: str, table: ImageTable, presize: Presize, show_progress: b
     if kind == "ram":
         images, reused = _in_ram(table, presize, show_progress), False
     else:
-        images, reused = _on_disk(table, presize, show_progress)
+        images, reused = _on_disk(table, presize, show_progress, verify)
     how = "reused" if reused else f"built in {time.perf_counter() - started:.1f} s"
     _log.info("cache: %s images, %s MB, %s", f"{len(images):,}", f"{images.offsets[-1] / 1e6:,.0f}", how)
     return images
@@ -64,15 +70,15 @@ def _in_ram(table: ImageTable, presize: Presize, show_progress: bool) -> Resized
     return images
 
 
-def _on_disk(table: ImageTable, presize: Presize, show_progress: bool) -> tuple[ResizedImages, bool]:
+def _on_disk(table: ImageTable, presize: Presize, show_progress: bool, verify: bool) -> tuple[ResizedImages, bool]:
     """Return the images, and whether their file was there already."""
     folder = images_folder()
     with believed(folder, "data.cache"):
-        path = folder / f"{_key(table, presize, folder)}.bin"
-        if images := _read(path, len(table)):
+        path = folder / f"{_key(table, presize, folder, verify)}.bin"
+        if images := _read(path, len(table), verify):
             return images, True
         with FileLock(path.with_suffix(".lock")):
-            if images := _read(path, len(table)):  # another run has written it in the meantime
+            if images := _read(path, len(table), verify):  # another run has written it in the meantime
                 return images, True
             if path.exists():
                 _log.warning("cache: %s is damaged and built anew", path)
@@ -107,29 +113,47 @@ def _write(path: Path, shapes: np.ndarray, table: ImageTable, presize: Presize, 
         file.write(digest(shapes, digests).data)
 
 
-def _read(path: Path, n: int) -> ResizedImages | None:
-    """Open the file of n images; None if there is none, or if a byte of it is not what was written."""
+def _read(path: Path, n: int, verify: bool) -> ResizedImages | None:
+    """Open the file of n images; None if there is none, or if a byte of it is not what was written.
+
+    The bytes are read once, and again when the status of the file is not that which was noted then: a run need not
+    read gigabytes before its first batch. No program can set the time at which a status changed.
+    """
     if not path.is_file():
         return None
-    tail = SIDES.itemsize * 2 * n + DIGEST
-    size = path.stat().st_size
+    file, now = PixelFile(path), time.time_ns()
+    status = status_of(file.descriptor)
+    size, tail = status[0], SIDES.itemsize * 2 * n + DIGEST
     if size < tail:
         return None
-    with open(path, "rb") as file:
-        file.seek(size - tail)
-        shapes = np.frombuffer(file.read(tail - DIGEST), SIDES).reshape(n, 2)
-        written = file.read()
+    end = file[size - tail : size].numpy().tobytes()
+    shapes, written = np.frombuffer(end[:-DIGEST], SIDES).reshape(n, 2), end[-DIGEST:]
     if (shapes < 1).any() or offsets_of(shapes)[-1] != size - tail:
         return None
-    images = ResizedImages(shapes, PixelFile(path))
+    images = ResizedImages(shapes, file)
+    note = path.with_suffix(".verified")
+    if not verify and _noted(note) == status:
+        return images
     digests = in_threads(lambda index: digest(images[index].permute(1, 2, 0).numpy()), n)
-    return images if digest(shapes, np.stack(digests)).tobytes() == written else None
+    if digest(shapes, np.stack(digests)).tobytes() != written:
+        return None
+    if is_settled(status, now):
+        with suppress(OSError):  # another process notes the same
+            write_text(note, json.dumps(status))
+    return images
 
 
-def _key(table: ImageTable, presize: Presize, folder: Path) -> str:
+def _noted(note: Path) -> object:
+    try:
+        return json.loads(read_text(note))
+    except (OSError, ValueError):  # none yet, or damaged
+        return None
+
+
+def _key(table: ImageTable, presize: Presize, folder: Path, verify: bool) -> str:
     """Return what names a cache: the contents of its files, how they are resized, and which releases decode them."""
     settings = (FORMAT, asdict(presize), torch.__version__, torchvision.__version__, PIL.__version__)
-    contents = content_digests(table, folder)
+    contents = content_digests(table, folder, verify)
     return hashlib.blake2b(repr(settings).encode() + contents.tobytes(), digest_size=16).hexdigest()
 
 
