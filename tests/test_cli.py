@@ -105,6 +105,12 @@ def test_what_the_data_refuse_leaves_no_run_folder_either(tmp_path: Path) -> Non
     assert not (tmp_path / "run").exists()
 
 
+def test_what_the_data_refuse_leaves_no_folder_of_its_day(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    assert train("data=folder", "data.root=photos", cwd=tmp_path).returncode == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
 def test_a_secret_of_the_environment_is_not_in_a_message(tmp_path: Path) -> None:
     done = train("recipe.base_lr='${oc.env:TOKEN}'", cwd=tmp_path, TOKEN="hunter2")
     assert done.returncode == 2

@@ -57,6 +57,7 @@ class Conf:
             UserError: In one line, for a key or file that does not exist and for what Hydra cannot read.
         """
         wanted = [next(_values(override)) if multirun else override for override in overrides]
+        self._check_choices(wanted)
         search = [f"hydra.searchpath=[{quoted(f'file://{folder}')}]" for folder in self.folders[1:]]
         try:
             with initialize_config_dir(str(self.folders[0]), version_base="1.3"):
@@ -72,6 +73,25 @@ class Conf:
             with open_dict(cfg):
                 cfg.run_dir = cfg.hydra.run.dir
         return cfg
+
+    def _check_choices(self, overrides: Sequence[str]) -> None:
+        """Refuse a group that is given neither a name nor a list of names: Hydra's composition fails on it."""
+        groups = self.files()
+        for text in overrides:
+            try:
+                parsed = parse(text)
+            except HydraException:
+                continue  # composing says what is wrong with it
+            name, value = key(text), parsed.value()
+            names = value if isinstance(value, list) else [value]
+            if not name:
+                raise UserError(f"the command cannot be read: {text!r} names no key")
+            if (
+                (name in groups or "/" in name)
+                and not parsed.is_delete()
+                and not all(isinstance(n, str) for n in names)
+            ):
+                raise self._no_file(f"{name}/{text.partition('=')[2]}")
 
     def _no_file(self, missing: str) -> UserError:
         group, _, name = missing.rpartition("/")

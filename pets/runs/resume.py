@@ -5,6 +5,7 @@ laid on top of what the run saved.
 """
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ def complete(typed: list[str], compose: Compose, *, multirun: bool = False, trus
     _check_code(now, rest, trusted, found.run)
     if task == "fit":
         # What is more than a plain value has to be typed again, so it is part of the run as it was.
-        again = [text for text in rest if "_target_" in text or "${" in text]
+        again = [text for text in rest if "_target_" in text or "${" in text or key(text).startswith("logger.")]
         _check_same_run(compose([*saved_command(found.run, again, compose), *again]), now, found.run)
     return command
 
@@ -132,11 +133,10 @@ def _with_predictions(typed: list[str], value: str, compose: Compose, trusted: I
 
 def _check_code(cfg: DictConfig, typed: Iterable[str], trusted: Iterable[str], run: RunFolder) -> None:
     """Refuse a class that neither conf/ nor the command names."""
-    known, text = {*trusted, *OWN_STEPS}, " ".join(typed)
-    for name, value in leaves(plain_keys(cfg)):
-        for target in [value] if name.endswith("_target_") else targets(value):
-            if target not in known and str(target) not in text:
-                raise UserError(f"{run.path} names code to run, {name}={target}: type it again to allow it")
+    allowed = {*trusted, *OWN_STEPS, *re.findall(r"[\w.]+", " ".join(text for text in typed if "_target_" in text))}
+    for name, target in targets(plain_keys(cfg)):
+        if target not in allowed:
+            raise UserError(f"{run.path} names code to run, {name}={target}: type it again to allow it")
 
 
 def _check_same_run(then: DictConfig, now: DictConfig, run: RunFolder) -> None:

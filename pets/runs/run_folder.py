@@ -2,8 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pets.errors import UserError
@@ -82,6 +82,7 @@ class RunFolder:
             return
         from filelock import FileLock, Timeout  # whoever only predicts does without it
 
+        made = [folder for folder in self.path.parents if not folder.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path) as file:
@@ -96,20 +97,23 @@ class RunFolder:
             yield
         finally:
             lock.release()
-            self._discard_if_unused()
+            self._discard_if_unused(made)
 
     def forget_attempt(self) -> None:
         """Remove what a run left that came to no checkpoint, so that its curves do not mix with those of the next."""
         for path in (*self.events(), self.history):
             path.unlink(missing_ok=True)
 
-    def _discard_if_unused(self) -> None:
-        """Remove a folder in which nothing was done: a command that was refused leaves none."""
+    def _discard_if_unused(self, made: Iterable[Path]) -> None:
+        """Remove a folder in which nothing was done, and those above it that were made for it and hold nothing else."""
         names = {path.name for path in self.path.iterdir()}
         if names <= START_FILES and ".hydra" not in names:
             for path in self.path.iterdir():
                 path.unlink()
             self.path.rmdir()
+            with suppress(OSError):  # another run is in it
+                for folder in made:
+                    folder.rmdir()
 
 
 def is_first_process() -> bool:

@@ -21,8 +21,10 @@ from pets.runs.run_folder import RunFolder
 from pets.settings.config import ALIASES, INSTANTIATE, is_output, leaves, marked
 from pets.settings.declare import Input
 
-NOT_TAKEN = ("ckpt_path", "source", "task", "run_dir", "sweep", "debug", "hydra")
+NOT_TAKEN = ("ckpt_path", "source", "task", "run_dir", "sweep", "debug", "hydra", "serve")
 """Keys that belong to one command, not to the run."""
+LOGGER_NAMES = ("name", "version", "prefix", "project", "experiment_name", "run_name")
+"""Keys of loggers whose value is a name, in the run folder or in the person's own account."""
 MAX_BYTES = 2**20
 """Of a file in `.hydra`."""
 
@@ -74,14 +76,22 @@ def _started(run: RunFolder, typed: Iterable[str]) -> Iterator[str]:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise UserError(f"{path} is not a list of overrides")
     for text in texts:
-        name = key(text)
-        group, value = name.split("/")[0], text.partition("=")[2]
+        name, value = key(text), text.partition("=")[2]
+        group = name.split("/")[0]
         if within(group.split(".")[0], NOT_TAKEN) or within(name, typed):
             continue
+        try:
+            parsed = parse(text).value()
+        except HydraException:  # a flag of Hydra's, for one
+            parsed = name = ""
+        if not name:
+            raise UserError(f"{path} has {text!r}, which is no override")
         if ("_target_" in text and not _has_own_steps_only(text)) or re.search(r"\$\{[^}]*:", value):
             raise UserError(f"{path} has {text!r}, which is more than a plain value: type {name}= again to allow it")
         if ".." in name or (("/" in name or "." not in name) and re.search(r"(^|/)\.\.?(/|$)|^/", value)):
             raise UserError(f"{path} has {text!r}, which leaves the configuration")
+        if _leads_elsewhere(name, parsed):
+            raise UserError(f"{path} has {text!r}, which may send the run elsewhere: type {name}= again to allow it")
         yield f"{ALIASES.get(name, name)}={value}" if text[0] not in "+~" else text
 
 
@@ -125,9 +135,19 @@ def _drift(run: RunFolder, raw: Mapping[str, Any], typed: Iterable[str]) -> Iter
             continue
         if name in then and then[name] != value:
             try:
+                if _leads_elsewhere(name, then[name]):
+                    raise UserError(f"{then[name]!r} may send the run elsewhere")
                 yield f"{name}={value_text(then[name])}"
             except UserError as error:
                 raise UserError(f"{path}: {name}: {error}: type {name}= again to choose") from None
+
+
+def _leads_elsewhere(name: str, value: object) -> bool:
+    """Tell whether a value may say where a logger writes, or which server or account it sends to."""
+    if not name.startswith("logger.") or isinstance(value, bool | int | float | None):
+        return False
+    is_name = isinstance(value, str) and re.fullmatch(r"[\w +-]*(\.[\w +-]+)*", value)
+    return not (is_name and name.rsplit(".", 1)[-1] in LOGGER_NAMES)
 
 
 def plain_keys(cfg: DictConfig) -> dict[str, Any]:

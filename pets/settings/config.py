@@ -179,13 +179,15 @@ def check_inputs(cfg: DictConfig) -> None:
             raise FileNotFoundError(f"{key}={path} does not exist")
 
 
-def targets(node: Any) -> Iterator[str]:
-    """Yield every `_target_` in nested mappings and lists."""
+def targets(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, class) of every `_target_` in nested mappings and lists."""
     if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield str(node["_target_"])
-        for value in node.values():
-            yield from targets(value)
+        pairs: Iterable[tuple[Any, Any]] = node.items()
     elif isinstance(node, Sequence) and not isinstance(node, str):
-        for value in node:
-            yield from targets(value)
+        pairs = enumerate(node)
+    else:
+        return
+    for name, value in pairs:
+        if name == "_target_":
+            yield f"{prefix}{name}", str(value)
+        yield from targets(value, f"{prefix}{name}.")

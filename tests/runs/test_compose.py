@@ -42,6 +42,10 @@ def complaint(*overrides: str, multirun: bool = False) -> str:
         (["seed=1,2"], "seed=1,2: several values are a sweep, add -m; [a,b] is a list"),
         (["seed"], "the command cannot be read: "),
         (["model=[resnet18"], "the command cannot be read: "),
+        (["callbacks=[1]"], "callbacks=[1] is not allowed: default"),
+        (["data=3"], "data=3 is not allowed: csv, demo, "),
+        (["optimizer=null"], "optimizer=null is not allowed: adamw, sgd"),
+        (["=3"], "the command cannot be read: '=3' names no key"),
     ],
     ids=str,
 )

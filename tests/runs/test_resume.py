@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from pets.errors import UserError
 from pets.runs import resume, saved
 from pets.runs.compose import Conf
-from pets.runs.overrides import as_typed, parse, values
+from pets.runs.overrides import as_typed, key, parse, values
 from pets.runs.run_folder import RunFolder
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -358,3 +358,60 @@ def test_hydras_own_keys_of_a_run_are_not_taken(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", "data=demo", "hydra.job.chdir=false")
     assert not any("chdir" in text for text in completed("task=evaluate", f"ckpt_path={run.path}"))
     assert all(parse(text) for text in completed("task=evaluate", f"ckpt_path={run.path}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "logger.tensorboard.version=../../victim",
+        "+logger.tensorboard.sub_dir=/tmp/victim",
+        "+logger.wandb.entity=stranger",
+        "+logger.wandb.settings={base_url: stranger.example}",
+        "logger.mlflow.tracking_uri='http://stranger.example'",
+        "logger.mlflow.tracking_uri=victim",
+    ],
+)
+def test_a_strangers_folder_sends_a_logger_nowhere(tmp_path: Path, text: str) -> None:
+    run = make_run(tmp_path / "run", "data=demo", "logger=many")
+    (run.hydra / "overrides.yaml").write_text(yaml.safe_dump(["data=demo", "logger=many", text]))
+    name = key(text)
+    with pytest.raises(UserError, match=rf"overrides\.yaml has .* elsewhere: type {name}= again to allow it"):
+        completed(f"ckpt_path={run.path}")
+    assert composed(f"ckpt_path={run.path}", text).task == "fit"
+
+
+def test_a_strangers_configuration_sends_a_logger_nowhere(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "data=demo", "logger=many")
+    content = yaml.safe_load((run.hydra / "config.yaml").read_text())
+    content["logger"]["mlflow"]["tracking_uri"] = "http://stranger.example"
+    (run.hydra / "config.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=r"config\.yaml: logger\.mlflow\.tracking_uri: .* may send the run elsewhere"):
+        completed(f"ckpt_path={run.path}")
+
+
+def test_the_names_that_a_run_gave_its_loggers_are_kept(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "data=demo", "logger=many", "logger.wandb.project=my pets", "+logger.csv.flush=9")
+    cfg = composed(f"ckpt_path={run.path}")
+    assert (cfg.logger.wandb.project, cfg.logger.csv.flush) == ("my pets", 9)
+
+
+def test_a_strangers_folder_opens_no_port(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "data=demo", "serve.host=0.0.0.0", "serve.port=80")
+    cfg = composed("task=serve", f"ckpt_path={run.path}")
+    assert (cfg.serve.host, cfg.serve.port) == ("127.0.0.1", 8000)
+
+
+@pytest.mark.parametrize("text", ["--config-dir=x", "-m", "--cfg=job", "", "=3", "+=1", "@=1", "seed", "~", "+~seed=1"])
+def test_what_is_no_override_is_one_line_that_names_the_file(tmp_path: Path, text: str) -> None:
+    run = make_run(tmp_path / "run", "data=demo")
+    (run.hydra / "overrides.yaml").write_text(yaml.safe_dump(["data=demo", text]))
+    with pytest.raises(UserError, match=r"overrides\.yaml has .*, which is no override"):
+        completed(f"ckpt_path={run.path}")
+
+
+def test_a_class_in_a_list_is_typed_again(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "data=demo")
+    cfg = OmegaConf.create({"trainer": {"plugins": [{"_target_": "os.system"}]}})
+    with pytest.raises(UserError, match=r"names code to run, trainer\.plugins\.0\._target_=os\.system"):
+        resume._check_code(cfg, ["data.root=/home/os.system/photos"], (), run)
+    resume._check_code(cfg, ["+trainer.plugins=[{_target_: os.system}]"], (), run)

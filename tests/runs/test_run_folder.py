@@ -41,6 +41,16 @@ def test_a_command_that_did_nothing_leaves_no_folder(tmp_path: Path) -> None:
     assert not run.path.exists()
 
 
+def test_a_command_that_did_nothing_leaves_no_folder_of_its_day_either(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "outputs" / "day" / "run").claimed():
+        pass
+    assert not (tmp_path / "outputs").exists()
+    day = tmp_path / "outputs" / "day"
+    with RunFolder(day / "run").claimed():
+        (day / "another").mkdir()
+    assert list(day.iterdir()) == [day / "another"]
+
+
 def test_a_folder_in_which_something_was_done_stays(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     for name in ("predictions.csv", "notes.txt"):

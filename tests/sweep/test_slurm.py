@@ -50,7 +50,9 @@ def test_a_sweep_with_three_interrupted_jobs_ends_in_one_leaderboard(tiny_pets: 
             first, second, third = HELD
             meet(folder, sweep, first, "scontrol", "requeue", f"1_{first}", env=environment)
             meet(folder, sweep, second, "scancel", "--signal=USR2", f"1_{second}", env=environment)
-            # Needs all processors, so that every job that runs now has to make room.
+            # A job that is preempted before it listens to signals ends, so only the one that waits is left.
+            others = [folder / str(job) / "job.json" for job in range(JOBS) if job != third]
+            wait_until(lambda: all(path.exists() for path in others), sweep)
             meet(folder, sweep, third, "srun", "-phigh", "-n3", "true", env=environment)
             said, _ = sweep.communicate(timeout=SECONDS)
         finally:
@@ -71,11 +73,15 @@ def test_a_sweep_with_three_interrupted_jobs_ends_in_one_leaderboard(tiny_pets: 
 
 
 def meet(folder: Path, sweep: "subprocess.Popen[str]", job: int, *command: str, env: dict[str, str]) -> None:
-    """Start a command of SLURM once a job waits in the middle of an epoch, and return when the job has stopped."""
+    """Run a command of SLURM once a job waits in the middle of an epoch, and return when the job has stopped."""
     wait_until(lambda: (folder / str(job) / "waits").exists(), sweep)
-    # The job tells what came of it: scancel fails for a job that ends because of it.
-    subprocess.run(["setsid", "--fork", *command], env=env, check=True, capture_output=True)
-    wait_until(lambda: "stopped by" in (folder / str(job) / "train.log").read_text(), sweep)
+    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: "stopped by" in (folder / str(job) / "train.log").read_text(), sweep)
+            if command[0] != "scancel":  # which would go on to signal the job when it has started again
+                process.wait(SECONDS)
+        finally:
+            process.kill()
 
 
 def wait_until(condition: Callable[[], bool], sweep: "subprocess.Popen[str]") -> None:

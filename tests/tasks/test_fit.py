@@ -19,13 +19,13 @@ from pets.tasks import fit
 Compose = Callable[..., DictConfig]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(tiny_config: Compose) -> tuple[Path, float]:
     cfg = tiny_config("trainer.log_every_n_steps=1")
     return Path(cfg.run_dir), fit.run(cfg)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def events(run: tuple[Path, float]) -> EventAccumulator:
     accumulator = EventAccumulator(str(run[0]))
     accumulator.Reload()
@@ -80,9 +80,9 @@ def test_each_line_of_the_chart_page_is_one_curve(events: EventAccumulator) -> N
 
 
 def test_the_same_configuration_gives_the_same_bits(tiny_config: Compose, tmp_path: Path) -> None:
-    weights = []
+    weights, options = [], ("recipe.freeze_epochs=0", "evaluate.at_end=false")
     for name, workers in (("a", 0), ("b", 2)):
-        fit.run(tiny_config(f"run_dir={tmp_path / name}", f"data.num_workers={workers}", "recipe.freeze_epochs=0"))
+        fit.run(tiny_config(f"run_dir={tmp_path / name}", f"data.num_workers={workers}", *options))
         weights.append(torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
@@ -129,7 +129,7 @@ def test_a_class_without_validation_images_is_a_warning_before_training(
     root = Path(shutil.copytree(tiny_pets, tmp_path / "photos"))
     for file in root.glob("pug_[2-7].jpg"):
         file.unlink()
-    fit.run(tiny_config(f"data.root={root}"))
+    fit.run(tiny_config(f"data.root={root}", "evaluate.at_end=false"))
     said = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert any("'pug: 2'" in line and "data.split.method=stratified" in line for line in said)
 
