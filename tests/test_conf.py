@@ -48,7 +48,7 @@ def test_every_choice_holds_declared_keys_and_allowed_values(choice: str) -> Non
 
 def test_every_group_is_declared_or_open() -> None:
     """A group of which nothing is declared would be checked by nobody."""
-    cfg = composed("lr_finder=report")
+    cfg = composed("lr_finder=report", "ema=default")
     groups = {str(name) for name, node in cfg.items() if OmegaConf.is_dict(node)}
     raw: Any = OmegaConf.to_container(cfg)
     assert groups - {prefix.split(".")[0] for prefix, *_ in config.declared_nodes(raw)} <= set(config.OPEN_GROUPS)
