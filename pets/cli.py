@@ -6,6 +6,7 @@ imported only when a checked configuration starts its task.
 
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -219,7 +220,9 @@ def _start(cfg: DictConfig) -> float | None:
 
 def _stop(cfg: DictConfig, by: signal.Signals) -> NoReturn:
     """Say how the run is resumed, and leave with the code by which shells and schedulers know the signal."""
-    saved = RunFolder(cfg.run_dir).holds_run()
-    how = f"python train.py ckpt_path={cfg.run_dir} resumes it" if saved else "there is no checkpoint yet"
-    log.info("stopped by %s; %s", by.name, how)
+    if RunFolder(cfg.run_dir).holds_run():
+        command = f"python train.py {shlex.quote(f'ckpt_path={path_text(cfg.run_dir)}')}"
+        log.info("stopped by %s; to resume:\n  %s", by.name, command)
+    else:
+        log.info("stopped by %s; there is no checkpoint yet", by.name)
     sys.exit(128 + by)

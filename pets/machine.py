@@ -174,4 +174,6 @@ def quiet_lightning() -> None:
     # Where SLURM is installed, training at the prompt is no mistake.
     warnings.filterwarnings("ignore", "The `srun` command is available", UserWarning)
     warnings.filterwarnings("ignore", "(?s)Checkpoint directory .* exists and is not empty", UserWarning)
+    # Of the CSV logger, which announces to remove a table; pets.records has renamed that of a resumed run.
+    warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is not empty", UserWarning)
     warnings.filterwarnings("ignore", "The number of training batches .* is smaller than the logging", UserWarning)

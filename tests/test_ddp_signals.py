@@ -95,7 +95,7 @@ def test_sigterm_while_a_checkpoint_is_written_ends_both_and_the_resumed_run_end
     stopped = start(tmp_path / "run", "recipe.epochs=2", act="save")
     said = end(stopped, 4 * SECONDS)  # with its start
     assert stopped.returncode == 128 + signal.SIGTERM, said
-    assert f"stopped by SIGTERM; python train.py ckpt_path={tmp_path / 'run'} resumes it" in said
+    assert f"stopped by SIGTERM; to resume:\n  python train.py ckpt_path={tmp_path.name}/run\n" in said
     assert "Traceback" not in said
     assert last(tmp_path / "run")["global_step"] >= 6
     again = start(tmp_path / "run", "recipe.epochs=2", f"ckpt_path={tmp_path / 'run'}", act="watch")

@@ -37,7 +37,7 @@ def test_every_cell_runs_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.
     assert [output for output in outputs if output.output_type == "stream" and output.name == "stderr"] == []
     assert said.count("error_rate") == 3, "a table for every fit"
     assert "images wrong" in said
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
     assert list((tmp_path / "here").iterdir()) == []
 
 

@@ -44,7 +44,7 @@ def test_ctrl_c_says_how_the_run_goes_on(
     with pytest.raises(SystemExit) as stopped:
         cli._start(cfg)
     assert stopped.value.code == 130
-    says = f"python train.py ckpt_path={cfg.run_dir} resumes it" if saved else "there is no checkpoint yet"
+    says = f"to resume:\n  python train.py ckpt_path={cfg.run_dir}" if saved else "there is no checkpoint yet"
     assert f"stopped by SIGINT; {says}" in caplog.text
 
 
@@ -61,7 +61,7 @@ def test_a_run_ended_by_sigterm_says_how_it_goes_on_and_does(tiny_pets: Path, tm
     said, _ = run.communicate(timeout=60)
     assert run.returncode == 128 + signal.SIGTERM
     (folder,) = (tmp_path / "outputs").glob("*/*_fit")
-    assert f"stopped by SIGTERM; python train.py ckpt_path={folder} resumes it" in said
+    assert f"stopped by SIGTERM; to resume:\n  python train.py ckpt_path={folder.relative_to(tmp_path)}\n" in said
     assert "Traceback" not in said
     assert 5 <= torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] < 50
     assert {path.name for path in tmp_path.iterdir()} == {"outputs", "pets"}

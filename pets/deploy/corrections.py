@@ -27,7 +27,7 @@ class Corrections:
     so a photograph that is corrected again keeps one row.
 
     Args:
-        path: The table. One that is there is gone on with.
+        path: The table. Rows are added to one that is there.
 
     Raises:
         UserError: The file is there and is no such table.

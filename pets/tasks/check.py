@@ -126,7 +126,7 @@ def _draw_duplicates(root: Path, doubles: Sequence[Duplicate]) -> Figure:
     shown = doubles[:PICTURED]
     images = [open_image(root / file) for double in shown for file in (double.first, double.second)]
     titles = [
-        f"{Path(file).name} ({part or 'no part'})"
+        f"{file} ({part or 'no part'})"
         for double in shown
         for file, part in ((double.first, double.first_part), (double.second, double.second_part))
     ]

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from pets import records
+from pets.console import path_text
 from pets.deploy.artifact import Artifact, read_artifact
 from pets.deploy.export import export, missing_for_onnx
 from pets.deploy.model_card import model_card
@@ -106,7 +107,7 @@ def with_threshold(artifact: Artifact, threshold: float | None) -> Artifact:
 
 def summary(folder: Path, differences: dict[str, float]) -> str:
     """Return the console's lines: each file with its size and how far it is from the network."""
-    lines = [f"exported to {folder}"]
+    lines = [f"exported to {path_text(folder)}"]
     for path in sorted(folder.iterdir()):
         difference = differences.get(path.name)
         told = "" if difference is None else f"  differs from the network by {difference:.0e} at most"

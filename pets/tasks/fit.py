@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ from pets.model.checkpoint import Checkpoint, read_checkpoint
 from pets.model.classifier import Classifier
 from pets.runs.output import naming
 from pets.runs.overrides import choices, swept, typed, varied_first
-from pets.runs.run_folder import RunFolder
+from pets.runs.run_folder import OUTPUTS, RunFolder
 from pets.settings.metrics import check_measured
 from pets.signals import Signals
 
@@ -98,13 +99,14 @@ def what_next(folder: Path) -> str:
     told = f"run folder: {shown}"
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         return told
-    run = "last" if folder.absolute().is_relative_to(Path("outputs").absolute()) else shown
+    in_outputs = folder.absolute().is_relative_to(OUTPUTS.absolute())
+    run = shlex.quote(f"ckpt_path={'last' if in_outputs else shown}")
     return "\n".join(
         [
             told,
-            f"  tensorboard --logdir {shown}",
-            f"  python train.py task=evaluate ckpt_path={run}",
-            f"  python train.py task=predict ckpt_path={run} source=FILE",
+            f"  tensorboard --logdir {shlex.quote(shown)}",
+            f"  python train.py task=evaluate {run}",
+            f"  python train.py task=predict {run} source=FILE",
         ]
     )
 

@@ -85,7 +85,7 @@ def run(cfg: DictConfig) -> None:
     ignored = "".join(f"; ignored: {count:,} {reason}" for reason, count in sorted(source.ignored.items()))
     log.info(f"{n:,} images of {source.root}{ignored}")
     log.info("\n".join(tally.lines()))
-    log.info(f"{seconds:.1f} s on {predictor.device}, {n / seconds:,.0f} images a second: {path}")
+    log.info(f"{seconds:.1f} s on {predictor.device}, {n / seconds:,.0f} images a second: {console.path_text(path)}")
     if tally.errors:
         sys.exit(UNREADABLE)
 

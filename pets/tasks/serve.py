@@ -30,4 +30,5 @@ def run(cfg: DictConfig) -> None:
             log.info(f"{path_text(predictor.origin)}\n  page: {server.url}\n  Ctrl-C ends it")
             server.serve_forever()
         except KeyboardInterrupt:
-            log.info(f"stopped; {len(corrections.labels):,} corrected labels in {path_text(corrections.path)}")
+            n = len(corrections.labels)
+            log.info(f"stopped; {n:,} corrected label{'' if n == 1 else 's'} in {path_text(corrections.path)}")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +124,14 @@ def test_the_last_run_below_outputs_is_called_last(tmp_path: Path, monkeypatch: 
     assert max(map(len, said.splitlines())) <= 60
 
 
+def test_what_to_type_next_is_quoted_for_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, logs, evaluate, predict = fit.what_next(tmp_path / "my runs" / "first").splitlines()
+    assert run == "run folder: my runs/first"
+    assert shlex.split(logs)[-1] == "my runs/first"
+    assert shlex.split(evaluate)[-1] == shlex.split(predict)[-2] == "ckpt_path=my runs/first"
+
+
 def test_a_class_without_validation_images_is_a_warning_before_training(
     tiny_config: Compose, tiny_pets: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -131,7 +140,7 @@ def test_a_class_without_validation_images_is_a_warning_before_training(
         file.unlink()
     fit.run(tiny_config(f"data.root={root}", "evaluate.at_end=false"))
     said = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert any("'pug: 2'" in line and "data.split.method=stratified" in line for line in said)
+    assert any("with few images: 'pug: 2'; with none in valid: 'pug';" in line for line in said)
 
 
 def test_what_a_sweep_varies_comes_before_what_all_its_runs_were_told() -> None:

@@ -28,7 +28,7 @@ def _draw_diagram(axes: Axes, bins: list[Bin]) -> None:
         share, low, high = wilson(b.correct, b.n)
         axes.plot([b.confidence, b.confidence], [b.confidence, share], color=ACCENT, linewidth=5, alpha=0.2)
         axes.plot([b.confidence, b.confidence], [low, high], color=ACCENT, linewidth=1.2)
-        axes.plot(b.confidence, share, "o", color=ACCENT, markersize=5)
+        axes.plot(b.confidence, share, "o", color=ACCENT, markersize=5, clip_on=False)  # certainty is at the edge
     axes.plot([], [], "o-", color=ACCENT, markersize=5, linewidth=1.2, label="accuracy of a bin, 95% interval")
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="accuracy")
     axes.grid(color=GRID)
