@@ -20,6 +20,9 @@ IMAGES = 16
 STEPS = 3
 """Timed steps, after one that is not; the fastest counts, since whatever else the machine does only adds to it."""
 
+SECONDS = 10.0
+"""After so many no further step is timed: a large model, or a machine that others use, is slow enough to tell."""
+
 log = logging.getLogger("pets")
 
 
@@ -97,7 +100,8 @@ def step_seconds(model: Network, work: Work, images: int) -> dict[str, float]:
         pixels = torch.rand(images, 3, work.size, work.size)
         targets = torch.arange(images) % len(twin.classes)
         seconds: dict[str, list[float]] = {FLOAT: [], BFLOAT: []}
-        for _ in range(1 + STEPS):
+        start = time.perf_counter()
+        while len(seconds[FLOAT]) < 2 or (len(seconds[FLOAT]) <= STEPS and time.perf_counter() - start < SECONDS):
             for name, passed in seconds.items():
                 twin.zero_grad()
                 begun = time.perf_counter()

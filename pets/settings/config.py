@@ -20,6 +20,7 @@ INSTEAD = {
     "trainer.default_root_dir": "hydra.run.dir",
     "trainer.logger": "the group logger",
     "trainer.callbacks": "the group callbacks, as +callbacks.NAME._target_=...",
+    "ema.decay": "ema=default before it",
     "max_epochs": "recipe.epochs",
     "epochs": "recipe.epochs",
     "lr": "recipe.base_lr",

@@ -212,6 +212,18 @@ def test_stopped_after_its_last_epoch_a_run_is_measured_with_the_average(
     assert {name: ours[name] for name in ours if "/" in name} == {name: theirs[name] for name in theirs if "/" in name}
 
 
+def test_trained_weights_of_another_shape_are_refused(averaged: Path, tiny_config: Compose, tmp_path: Path) -> None:
+    content = checkpoint(averaged)
+    content[TRAINED]["mean"] = torch.zeros(4)
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    path.parent.mkdir()
+    torch.save(content, path)
+    cfg = tiny_config(*SMALL, "ema=default", "recipe.epochs=2", "evaluate.at_end=false")
+    cfg.ckpt_path = str(path)
+    with pytest.raises(UserError, match=r"last\.ckpt: the trained state dict does not fit the model: .*mean \(4,\)"):
+        fit.run(cfg)
+
+
 def test_a_run_is_resumed_with_the_average_it_started_with(averaged: Path, tiny_config: Compose) -> None:
     cfg = tiny_config(*SMALL, "recipe.epochs=2", "evaluate.at_end=false")
     cfg.ckpt_path = f"{averaged}/checkpoints/last.ckpt"

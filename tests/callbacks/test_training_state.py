@@ -218,6 +218,13 @@ WRONG: dict[str, tuple[Change, str]] = {
     "a step of text": (lambda c: c.update(global_step="1"), "global_step='1'"),
     "a wrong weight": (lambda c: c["state_dict"].update(mean=torch.zeros(4)), "the state dict does not fit the model"),
     "a missing weight": (lambda c: c["state_dict"].pop("mean"), "the state dict does not fit the model"),
+    "trained weights of an average that is off": (
+        lambda c: c.update(trained_state_dict=dict(c["state_dict"])), "a run that started with ema=default is resumed",
+    ),
+    "a trained weight of text": (
+        lambda c: c.update(trained_state_dict={"mean": "x"}), r"trained_state_dict\.mean='x' is not allowed: a tensor",
+    ),
+    "trained weights of text": (lambda c: c.update(trained_state_dict="x"), "trained_state_dict='x'"),
     "a weight of text": (lambda c: c["state_dict"].update(mean="x"), r"state_dict\.mean='x'"),
     "callbacks of text": (lambda c: c.update(callbacks="x"), "callbacks='x'"),
     "a callback of text": (lambda c: c["callbacks"].update(History="x"), r"callbacks\.History='x'"),

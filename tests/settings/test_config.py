@@ -433,6 +433,7 @@ def test_what_can_be_trained_can_be_exported(change: dict[str, int], tmp_path: P
     [
         ("recipe.epoch=3", "no key recipe.epoch; did you mean recipe.epochs?"),
         ("epochs=3", "no key epochs: use recipe.epochs"),
+        ("ema.decay=0.9", "no key ema.decay: use ema=default before it"),
         ("trainer.max_epochs=3", "no key trainer.max_epochs: use recipe.epochs (with phases: recipe.phases.0.epochs)"),
         ("+trainer.max_epochs=3", "no key trainer.max_epochs: use recipe.epochs (with phases: recipe.phases.0.epochs)"),
         ("modle=resnet18", "no key modle; did you mean model?"),
