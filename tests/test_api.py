@@ -97,7 +97,8 @@ def test_the_lr_finder_speaks_and_leaves_model_and_folder_as_they_are(
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     curve = pets.find_lr(model, data, RECIPE, accelerator="cpu")
     said = capsys.readouterr().out
-    assert said.startswith("LR finder: up to 100 steps")
+    assert said.startswith("trainer.precision=auto: ")
+    assert "\nLR finder: up to 100 steps" in said
     assert said.count("LR finder: ") == 2
     assert len(curve.losses) > 30
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
