@@ -25,8 +25,8 @@ WITHIN = {
     "augment": "uniforms geometry lighting steps erasing trivial mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form head losses metrics layer_groups network "
     "precision checkpoint classifier",
-    "evaluation": "intervals comparison predictions features threshold interpretation report tta gradcam evaluate "
-    "figures embedding artifacts walkthrough",
+    "evaluation": "intervals comparison predictions features threshold interpretation label_doubts report tta gradcam "
+    "evaluate figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve schedule sweep classes confusion reliability grids batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card "
     "corrections page server",

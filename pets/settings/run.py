@@ -72,6 +72,8 @@ class Check:
     """an image with a longer side than this is huge, in pixels"""
     predictions: Annotated[PathText | None, Input] = None
     """`last` or a run folder whose predictions are searched for wrong labels"""
+    features: bool = False
+    """search for wrong labels by the features of the pretrained body: no run is needed"""
     confidence: Annotated[float, Field(ge=0, le=1)] = 0.9
     """least probability of a prediction that makes its image's label doubtful"""
 
@@ -79,6 +81,12 @@ class Check:
     def _sides_in_order(self) -> "Check":
         if self.min_side > self.max_side:
             raise ValueError(f"check.min_side={self.min_side} is not allowed: at most max_side={self.max_side}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_doubt(self) -> "Check":
+        if self.features and self.predictions is not None:
+            raise ValueError("check.features=true is not allowed with check.predictions: leave one of them out")
         return self
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from pets import build
 from pets.console import path_text
@@ -22,11 +23,15 @@ from pets.data.image_table import SampleError, read_relabelled
 from pets.data.images import open_image
 from pets.data.sources.folder import Listing, examples
 from pets.data.survey import Facts, Finding, class_advice, class_findings, findings, survey
-from pets.errors import UserError
+from pets.errors import UserError, explain
+from pets.evaluation.features import FeatureStore
 from pets.evaluation.figures.grids import image_grid
 from pets.evaluation.interpretation import Suspect, suspects
+from pets.evaluation.label_doubts import out_of_fold
 from pets.evaluation.predictions import Predictions
 from pets.files import or_warn, write_csv, write_figure, write_text
+from pets.machine import on_cpu
+from pets.tasks.predict import default_device
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +55,7 @@ class Duplicate(NamedTuple):
 
 
 def run(cfg: DictConfig) -> None:
-    """Report on the data of `cfg.data`, and with `check.predictions` on its labels.
+    """Report on the data of `cfg.data`, and with `check.predictions` or `check.features` on its labels.
 
     Leaves check.json, findings.csv, duplicates.csv and duplicates.png, suspects.csv and suspects.png in the run folder.
     """
@@ -60,7 +65,8 @@ def run(cfg: DictConfig) -> None:
     source.prepare()
     listing: Listing = source.listing()
     facts = survey(source.root, listing.files)
-    parts, label_findings, counts = _labels(cfg, source.root, listing.files)
+    data, label_findings, counts = _labels(cfg, source.root, listing.files)
+    parts = {} if data is None else _parts(data)
     found = [*findings(facts, cfg.check.min_side, cfg.check.max_side), *label_findings]
     doubles = _duplicates(facts, parts, cfg.check.max_distance)
     write_csv(folder / "findings.csv", Finding._fields, found)
@@ -68,7 +74,9 @@ def run(cfg: DictConfig) -> None:
     if doubles:
         with or_warn(folder / "duplicates.png"):
             write_figure(folder / "duplicates.png", _draw_duplicates(source.root, doubles))
-    doubted = _suspects(cfg, source.root, listing.files, folder)
+    doubted = _suspects(cfg, source.root, listing.files, data)
+    if cfg.check.features or cfg.check.predictions is not None:
+        _leave_suspects(doubted, source.root, folder)
     record = {
         "images": len(listing.files),
         "ignored": listing.ignored,
@@ -78,13 +86,15 @@ def run(cfg: DictConfig) -> None:
         "suspects": len(doubted),
     }
     write_text(folder / "check.json", json.dumps(record, indent=1) + "\n")
-    if not parts:  # no data module said it
+    if data is None:  # which would have said it
         log.info(str(listing))
     _tell(found, class_advice(found, cfg.data.split.method), doubles, counts, doubted, folder)
 
 
-def _labels(cfg: DictConfig, root: Path, files: Sequence[str]) -> tuple[dict[str, str], list[Finding], dict[str, int]]:
-    """Return part by file, what is wrong with labels and split, and images by label; as much of it as can be had."""
+def _labels(
+    cfg: DictConfig, root: Path, files: Sequence[str]
+) -> tuple[ImageDataModule | None, list[Finding], dict[str, int]]:
+    """Return the data module, what is wrong with labels and split, and images by label; as much of it as can be had."""
     labeller = instantiate(cfg.data.labeller, _convert_="all")
     corrected = {} if cfg.data.relabel is None else read_relabelled(cfg.data.relabel, root, files)
     counts = Counter(corrected.values())
@@ -96,18 +106,22 @@ def _labels(cfg: DictConfig, root: Path, files: Sequence[str]) -> tuple[dict[str
         except ValueError as error:
             wrong.append(Finding("no label", file, str(error)))
     if wrong:
-        return {}, wrong, dict(counts.most_common())
+        return None, wrong, dict(counts.most_common())
     try:
         data: ImageDataModule = build.data_module(cfg)
     except ValueError as error:
-        return {}, [Finding("split", "", str(error))], dict(counts.most_common())
+        return None, [Finding("split", "", str(error))], dict(counts.most_common())
     if data.cache == "disk":
         with suppress(SampleError):  # the findings name it
             build_cache("disk", data.table, data.presize, show_progress=True, verify=True)
-    names = data.table.files
-    parts = {str(names[i]): part for part, indices in data.splits._asdict().items() for i in indices}
     used = Counter(data.vocab[target] for target in data.table.targets.tolist())
-    return parts, class_findings(data.table), dict(used.most_common())
+    return data, class_findings(data.table), dict(used.most_common())
+
+
+def _parts(data: ImageDataModule) -> dict[str, str]:
+    """Return part by file."""
+    names = data.table.files
+    return {str(names[i]): part for part, indices in data.splits._asdict().items() for i in indices}
 
 
 def _duplicates(facts: Sequence[Facts], parts: dict[str, str], max_distance: int) -> list[Duplicate]:
@@ -133,7 +147,15 @@ def _draw_duplicates(root: Path, doubles: Sequence[Duplicate]) -> Figure:
     return image_grid(images, titles, columns=4, heading="Pairs that look the same")
 
 
-def _suspects(cfg: DictConfig, root: Path, files: Sequence[str], folder: Path) -> list[Suspect]:
+def _suspects(cfg: DictConfig, root: Path, files: Sequence[str], data: ImageDataModule | None) -> list[Suspect]:
+    """Return the doubted labels, by the way that is asked for."""
+    if cfg.check.features and data is not None:
+        try:
+            predictions = _out_of_fold(cfg, data)
+        except (OSError, ValueError) as error:  # an image that cannot be read is among the findings
+            log.warning("check.features: labels are not searched: %s", explain(error))
+            return []
+        return suspects(predictions, confidence=0.0)
     if cfg.check.predictions is None:
         return []
     predictions = Predictions.load(Path(cfg.check.predictions))
@@ -142,12 +164,27 @@ def _suspects(cfg: DictConfig, root: Path, files: Sequence[str], folder: Path) -
             f"check.predictions={cfg.check.predictions}: {len(strange):,} of {len(predictions):,} files are not among "
             f"the images of {root}: {examples(strange)}"
         )
-    doubted = suspects(predictions, cfg.check.confidence)
+    return suspects(predictions, cfg.check.confidence)
+
+
+def _out_of_fold(cfg: DictConfig, data: ImageDataModule) -> Predictions:
+    """Return what heads on the features of the body as it is say of images that they have not seen."""
+    OmegaConf.update(cfg, "model.head.kind", "linear")  # whose last layer gets the body's features as they are
+    network = build.classifier(cfg, data.vocab.classes)
+    network.to("cpu" if on_cpu(cfg.trainer.accelerator) else default_device())
+    rows = np.sort(np.concatenate(data.splits))
+    present, targets = np.unique(data.table.targets[rows], return_inverse=True)
+    classes = tuple(data.vocab[target] for target in present.tolist())
+    features = FeatureStore(network, data).of(rows)
+    return out_of_fold(features, torch.from_numpy(targets), data.table.files[rows], classes, cfg.model.head.shrinkage)
+
+
+def _leave_suspects(doubted: Sequence[Suspect], root: Path, folder: Path) -> None:
+    """Write suspects.csv, and suspects.png if there are any."""
     write_csv(folder / "suspects.csv", Suspect._fields, doubted)
     if doubted:
         with or_warn(folder / "suspects.png"):
             write_figure(folder / "suspects.png", _draw_suspects(root, doubted[:PICTURED]))
-    return doubted
 
 
 def _draw_suspects(root: Path, doubted: Sequence[Suspect]) -> Figure:

@@ -77,6 +77,7 @@ TABLE: dict[str, list[Row]] = {
         ("check.min_side", [1, 6000], [0, 6001]),
         ("check.max_side", [64], [63]),
         ("check.predictions", *TEXT_OR_NULL),
+        ("check.features", *FLAG),
         ("check.confidence", *SHARE),
         ("predict.top_k", *COUNT),
         ("predict.format", ["csv", "jsonl"], ["json"]),

@@ -169,3 +169,22 @@ def test_kept_images_are_read_again_and_mended(
     kept.write_bytes(bytes(kept.stat().st_size))
     check.run(tiny_config(f"data.root={photos}", "data.cache=disk", f"run_dir={photos.parent / 'last'}"))
     assert f"cache: {kept} is damaged and built anew" in caplog.messages
+
+
+def test_labels_are_searched_by_features_without_a_run(tiny_config: Compose) -> None:
+    cfg = tiny_config("task=check", "check.features=true", "check.min_side=1")
+    check.run(cfg)
+    folder = Path(cfg.run_dir)
+    counted = json.loads((folder / "check.json").read_text())["suspects"]
+    assert len(rows(folder / "suspects.csv")) == counted
+    assert (folder / "suspects.png").exists() == (counted > 0)
+
+
+def test_a_file_that_cannot_be_read_leaves_the_labels_unsearched_and_the_rest_reported(
+    photos: Path, tiny_config: Compose, caplog: pytest.LogCaptureFixture
+) -> None:
+    sorted(photos.glob("*.jpg"))[0].write_bytes(b"no image")
+    cfg = tiny_config(f"data.root={photos}", "task=check", "check.features=true")
+    check.run(cfg)
+    assert "check.features: labels are not searched" in caplog.text
+    assert any(row["kind"] == "unreadable" for row in rows(Path(cfg.run_dir) / "findings.csv"))
