@@ -44,6 +44,10 @@ ARCHITECTURES: dict[str, tuple[int, int, dict[str, Any]]] = {
 """Side of the images of the first phase, side in evaluation, options. SigLIP pools as the smaller vit_pe_core_tiny."""
 
 
+EXPORTED = ("convnext_atto", "mobilenetv3_small_050", "resnet18", "vit_tiny_patch16_224", "vit_small_patch16_dinov3")
+"""One of each kind: torch.export takes seconds for each."""
+
+
 class SaveEachEpoch(Callback):
     """Saves 0.ckpt, 1.ckpt, ...; unlike a ModelCheckpoint it need not be there again to resume."""
 
@@ -96,9 +100,12 @@ def test_trains_resumes_exports_and_predicts(arch: str, tiny_pets: Path, tmp_pat
     resumed = Run(arch, tiny_pets, tmp_path / "resumed", seed=1).fit(tmp_path / "0.ckpt")
     assert all(torch.equal(value, resumed[name]) for name, value in trained.items())
 
-    artifact = read_artifact(tmp_path / "1.ckpt")
-    differences = export(artifact, tmp_path / "exported", "card", onnx=False)
-    assert differences["model.pt2"] <= 1e-5
     photos = sorted(tiny_pets.glob("*.jpg"))[:3]
-    expected, got = (Predictor.load(path)(photos) for path in (tmp_path / "1.ckpt", tmp_path / "exported"))
+    expected = Predictor.load(tmp_path / "1.ckpt")(photos)
+    assert all(0 < prediction.probability <= 1 for prediction in expected)
+    if arch not in EXPORTED:
+        return
+    differences = export(read_artifact(tmp_path / "1.ckpt"), tmp_path / "exported", "card", onnx=False)
+    assert differences["model.pt2"] <= 1e-5
+    got = Predictor.load(tmp_path / "exported")(photos)
     assert all(np.array_equal(a.probabilities, b.probabilities) for a, b in zip(expected, got, strict=True))
