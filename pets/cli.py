@@ -1,4 +1,4 @@
-"""From what was typed to a task, with answers for the person who typed it.
+"""From the command line to a task: complete and check the command, run it, and report errors in one line.
 
 Before Hydra makes a folder, the command is completed by what a run saved, composed and checked. Torch and Lightning are
 imported only when a checked configuration starts its task.

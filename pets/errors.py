@@ -1,4 +1,4 @@
-"""Which errors are a person's to mend, and the one line that tells how."""
+"""User errors: which exceptions count as such, and the one line that says what to change."""
 
 import re
 

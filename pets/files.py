@@ -1,4 +1,4 @@
-"""Files of strangers, opened as nothing but files, and files of ours, written whole and through no link."""
+"""Opening untrusted files safely, and writing the files of this program whole and never through a link."""
 
 import csv
 import errno

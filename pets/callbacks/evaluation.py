@@ -26,13 +26,11 @@ PR_CURVES = 5
 class EvaluateAtEnd(Callback):
     """Evaluate the final weights on the validation part, and on the test part if there is one, when a fit is over.
 
+    Tables and pictures of a part go to `<folder>/<part>/`.
+
     Attributes:
         metrics: The key numbers; empty until then.
         is_trained: Whether the fit was over, so that what fails is the evaluation.
-
-    Args:
-        options: What to do beyond tables and pictures.
-        folder: Receives a folder for each part.
     """
 
     def __init__(self, options: Options, folder: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Dropout and whatever else draws from torch's global generator, as a function of (seed, epoch, batch, rank)."""
+"""Seed torch's global generator, which dropout uses, as a function of (seed, epoch, batch, rank)."""
 
 from typing import Any
 

@@ -35,9 +35,6 @@ class StopTogether(Callback):
 
     Attributes:
         agreed: Whether to stop now, the same in all processes.
-
-    Args:
-        signals: What this process was asked.
     """
 
     def __init__(self, signals: Signals) -> None:

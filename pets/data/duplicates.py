@@ -41,12 +41,7 @@ def perceptual_hash() -> Callable[[Tensor], int]:
 
 
 def near_duplicates(hashes: np.ndarray, max_distance: int) -> list[Pair]:
-    """Return all pairs whose hashes differ in at most `max_distance` bits, the most similar first.
-
-    Args:
-        hashes: uint64 (n,).
-        max_distance: Bits, 0 to 64.
-    """
+    """Return all pairs whose hashes, uint64 (n,), differ in at most `max_distance` bits, the most similar first."""
     pairs = []
     for start in range(0, len(hashes), BLOCK):
         block = hashes[start : start + BLOCK]

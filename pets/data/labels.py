@@ -28,9 +28,6 @@ class RegexLabeller(Regex):
 
     As fastai's RegexLabeller on the attribute `name`: `re.search`, so anchor the pattern where that matters.
 
-    Args:
-        pattern: The regular expression.
-
     Raises:
         UserError: The pattern does not compile or has no group.
     """
@@ -127,11 +124,7 @@ class ParentLabeller:
 
 
 class TableLabeller:
-    """Label = what the table says.
-
-    Args:
-        table: The table with the labels.
-    """
+    """Label = what a table says."""
 
     def __init__(self, table: CsvTable) -> None:
         self.table = table

@@ -33,13 +33,9 @@ class Manifest(NamedTuple):
 
 
 def write_manifest(path: str | Path, files: Sequence[str], split: Split, left_out: Mapping[str, str]) -> None:
-    """Write which file is in which part, a hash of that, and what is left out and why; atomic.
+    """Write which of the files is in which part, a hash of that, and why others are left out; whole or not at all.
 
-    Args:
-        path: The file to write.
-        files: The files that the split indexes.
-        split: The split.
-        left_out: Reasons by file; files in no part of the split are added.
+    Files in no part of the split are added to `left_out`, the reasons by file.
     """
     parts = {part: [files[i] for i in indices] for part, indices in split._asdict().items()}
     used = np.zeros(len(files), dtype=bool)

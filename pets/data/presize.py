@@ -19,12 +19,8 @@ class Presize(data.Presize):
     is antialiased.
 
     The defaults keep more of a photograph than fastai's bilinear 460, in 30% fewer bytes: most short sides are near
-    384, so that little is resampled before the one resampling (`python -m benchmarks quality`).
-
-    Args:
-        size: Side of the canvas in pixels.
-        method: `crop`, `pad`, `squish` or `native`.
-        interpolation: `bilinear` or `bicubic`.
+    384, so that little is resampled before the one resampling (`python -m benchmarks quality`). The options are those
+    of `pets.settings.data.Presize`.
 
     Raises:
         UserError: An option is outside its range.

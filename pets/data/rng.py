@@ -22,13 +22,7 @@ class Stream(IntEnum):
 
 
 def generator(seed: int, stream: Stream, *key: int) -> np.random.Generator:
-    """Return the generator of one purpose at one key.
-
-    Args:
-        seed: The run's seed, 0 or more.
-        stream: The purpose.
-        key: Non-negative integers, such as (epoch, index).
-    """
+    """Return the generator of one purpose at one key of integers, 0 or more each, such as (epoch, index)."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, *key)))
 
 

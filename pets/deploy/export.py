@@ -35,13 +35,8 @@ def export(artifact: Artifact, folder: str | Path, card: str, *, onnx: bool) -> 
     """Write the folder: model.safetensors, model.json, model.pt2, predict.py, README.md and, on demand, model.onnx.
 
     Everything is written next to it under another name, compared with the network on squares of noise, and then
-    renamed: the folder is there whole or not at all. No file in it holds pickled objects.
-
-    Args:
-        artifact: The model, on the CPU.
-        folder: The folder to be; must not exist.
-        card: Text of the model card.
-        onnx: Whether to write model.onnx, which needs the extra `onnx`.
+    renamed: the folder is there whole or not at all. No file in it holds pickled objects. The model must be on the CPU;
+    `card` is the text of README.md, and model.onnx needs the extra `onnx`.
 
     Returns:
         For model.pt2 and model.onnx the largest difference of a probability from the network's.

@@ -33,13 +33,8 @@ log = logging.getLogger(__name__)
 class PredictionServer(ThreadingMixIn, HTTPServer):
     """Serves the page, `GET /model`, `POST /predict`, `POST /gradcam` and `POST /correct?label=...`.
 
-    Photographs are the bodies of the requests. One is computed at a time, as memory and cores suffice for one.
-
-    Args:
-        predictor: What predicts.
-        corrections: Where corrected labels go.
-        host: Name or address to listen on.
-        port: Port to listen on; 0 takes a free one.
+    Photographs are the bodies of the requests. One is computed at a time, as memory and cores suffice for one. Port 0
+    takes a free one.
 
     Raises:
         UserError: The address cannot be listened on.

@@ -65,12 +65,6 @@ def evaluate(
 
     Under several processes all of them take part, and all return the evaluations of the whole parts. A threshold is
     chosen on the validation part, whichever parts are asked for.
-
-    Args:
-        classifier: What predicts, on the device to use.
-        data: Where the images come from.
-        parts: What to evaluate.
-        options: What to do beyond the report.
     """
     needed = parts if options.precision is None else ("valid", *parts)
     plain = {part: _predict(classifier, data, part) for part in dict.fromkeys(needed)}

@@ -120,12 +120,7 @@ def top_losses(predictions: Predictions, k: int, mistakes: bool = False) -> NDAr
 
 
 def suspects(predictions: Predictions, confidence: float) -> list[Suspect]:
-    """Return the images whose label the classifier contradicts, the largest loss first.
-
-    Args:
-        predictions: What was inferred.
-        confidence: Least probability of the predicted class, in [0, 1].
-    """
+    """Return the images whose label the classifier contradicts with at least this probability, largest loss first."""
     doubted = np.flatnonzero(~predictions.correct & (predictions.confidence >= confidence))
     order = doubted[np.argsort(-predictions.losses[doubted], kind="stable")]
     return [

@@ -131,11 +131,7 @@ class Predictions:
 
 
 def _check_archive(file: BinaryIO) -> None:
-    """Check what an archive says of itself before anything in it is unpacked.
-
-    Raises:
-        ValueError: It unpacks to more than predictions of its size do, or a header in it tells another size.
-    """
+    """Refuse, before anything is unpacked, an archive far larger inside than out, or with a header that is not true."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     with zipfile.ZipFile(file) as archive:
@@ -156,11 +152,7 @@ def _check_archive(file: BinaryIO) -> None:
 
 
 def _check_columns(columns: dict[str, NDArray[Any]]) -> None:
-    """Check types and values of what an archive held; the constructor checks the shapes.
-
-    Raises:
-        ValueError: Naming the column.
-    """
+    """Check types and values of what an archive held; the constructor checks the shapes."""
     for name, dtype in (("probabilities", np.float32), ("targets", np.int64), ("losses", np.float32)):
         if columns[name].dtype != dtype:
             raise UserError(f"{name} are {columns[name].dtype}, not {np.dtype(dtype)}")
@@ -218,7 +210,7 @@ def infer(
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode and give every part of it its own mode back, frozen BatchNorm included."""
+    """Put a module into evaluation mode, then give every part of it its own mode back, frozen BatchNorm included."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
@@ -251,16 +243,6 @@ def gather(columns: list[Tensor]) -> list[Tensor]:
 
 
 def evaluation_images(root: Path, files: Iterable[str], presize: Presize, size: int) -> Tensor:
-    """Open images and return them under the evaluation transform.
-
-    Args:
-        root: The folder to which the files are relative.
-        files: k paths, such as `predictions.files[rows]`.
-        presize: The item transform.
-        size: Side of the images given to the model, in pixels.
-
-    Returns:
-        float32 (k, 3, size, size) in [0, 1].
-    """
+    """Return k images below a root under the evaluation transform, float32 (k, 3, size, size) in [0, 1]."""
     canvases, sides = zip(*(presize(open_image(root / str(file))) for file in files), strict=True)
     return evaluate_images(torch.stack(canvases), torch.tensor(sides, dtype=torch.float32), size)

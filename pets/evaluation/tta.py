@@ -13,7 +13,6 @@ from pets.data.rng import Stream
 from pets.errors import UserError
 from pets.evaluation.intervals import wilson
 from pets.evaluation.predictions import Predictions, infer
-from pets.settings.parts import Part
 
 if TYPE_CHECKING:
     from pets.data.datamodule import ImageDataModule
@@ -33,15 +32,7 @@ def tta(
     """Predict a part n times under the training augmentation and blend the mean with the plain predictions.
 
     The augmentation depends on the data module's seed, the image and the number of the pass. Images are never mixed.
-    Source: fastai's Learner.tta.
-
-    Args:
-        classifier: What predicts.
-        datamodule: Where the images come from.
-        part: The part that `plain` predicts.
-        plain: The predictions without augmentation.
-        n: Augmented passes.
-        beta: Weight in [0, 1] of the plain predictions.
+    The plain predictions have the weight `beta`. Source: fastai's Learner.tta.
 
     Raises:
         ValueError: If n is below 1, beta is outside [0, 1] or `plain` predicts other images.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,12 +15,8 @@ from pets.errors import UserError
 from pets.evaluation.figures.batches import first_samples
 from pets.model.classifier import Classifier
 
-
-class Step(NamedTuple):
-    """One step, and the type, shape and range of what it gives."""
-
-    name: str
-    result: str
+Step = tuple[str, str]
+"""The name of a step, and the type, shape and range of what it gives."""
 
 
 def describe(value: Any) -> str:
@@ -45,25 +41,25 @@ def summary(data: ImageDataModule, model: Classifier, n: int = 4) -> Iterator[St
     samples = first_samples(data, n)
     names = [str(data.table.files[sample.row]) for sample in samples]
     first = samples[0]
-    yield Step("file", str(data.table.path(first.row)))
-    yield Step("label", f"{data.vocab[first.target]}, class {first.target} of {len(data.vocab)}")
-    yield Step("open_image", describe(open_image(data.table.path(first.row))))
-    yield Step(repr(data.presize), describe(first.image))
+    yield "file", str(data.table.path(first.row))
+    yield "label", f"{data.vocab[first.target]}, class {first.target} of {len(data.vocab)}"
+    yield "open_image", describe(open_image(data.table.path(first.row)))
+    yield repr(data.presize), describe(first.image)
     batch = stack(samples, names)
-    yield Step(f"collate {len(samples)}", f"images {describe(batch.images)}; targets {describe(batch.targets)}")
+    yield f"collate {len(samples)}", f"images {describe(batch.images)}; targets {describe(batch.targets)}"
     with torch.no_grad(), _naming(names):
         yield from _device_steps(data, model, Batch(*(field.to(model.device) for field in batch)))
 
 
 def _device_steps(data: ImageDataModule, model: Classifier, batch: Batch) -> Iterator[Step]:
     batch = data.augment(batch)
-    yield Step(repr(data.batch_transform), f"images {describe(batch.images)}; targets {describe(batch.targets)}")
-    yield Step("normalise", describe((batch.images - model.mean) / model.std))
+    yield repr(data.batch_transform), f"images {describe(batch.images)}; targets {describe(batch.targets)}"
+    yield "normalise", describe((batch.images - model.mean) / model.std)
     features = model.feature_map(batch.images)
-    yield Step(f"backbone {model.backbone.arch}", describe(features))
+    yield f"backbone {model.backbone.arch}", describe(features)
     logits = model.head(features)
-    yield Step(f"head {model.head_options['kind']}", describe(logits))
-    yield Step(f"loss {model.loss.spec()['kind']}", describe(model.loss(logits, batch.targets)))
+    yield f"head {model.head_options['kind']}", describe(logits)
+    yield f"loss {model.loss.spec()['kind']}", describe(model.loss(logits, batch.targets))
 
 
 def stack(samples: list[Sample], names: list[str]) -> Batch:

@@ -1,1 +1,1 @@
-"""The folder of a run: where everything in it lies, who may write to it, and how a later command takes it up."""
+"""The folder of a run: where everything in it lies, its lock, and how a later command continues from it."""

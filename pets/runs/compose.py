@@ -1,4 +1,4 @@
-"""Composing conf/ as Hydra will, before Hydra makes a folder; what is wrong with a command is said in one line."""
+"""Compose conf/ as Hydra will, before Hydra makes a folder, and explain a wrong command in one line."""
 
 import difflib
 import re

@@ -1,4 +1,4 @@
-"""A folder that cannot be written, or a disk that is full: one line that names it, from every writer of a run."""
+"""Errors of writing: a folder without permission or a full disk becomes one line that names it."""
 
 import logging
 import sys

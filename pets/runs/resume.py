@@ -1,4 +1,4 @@
-"""What a command takes up from a run: its checkpoint, and the configuration that it saved, as overrides.
+"""What a command continues from a run: its checkpoint, and its saved configuration as overrides.
 
 `ckpt_path=last`, `ckpt_path=<run folder>` and `ckpt_path=<file>` mean the same for every task. What is typed now is
 laid on top of what the run saved.

@@ -1,4 +1,4 @@
-"""What a run saved of its configuration: written by the run, read back as the overrides that compose it again.
+"""The configuration that a run saved: written by the run, read back as the overrides that compose it again.
 
 A run folder may be anybody's: of its words only plain values, keys and the names of the project's own files are taken,
 no resolver runs on them, and none of them says where something is written.

@@ -1,4 +1,4 @@
-"""The composed configuration against the declarations: every value, every key, and the key that was meant."""
+"""Check the composed configuration against the declarations, and name the key that was meant."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence

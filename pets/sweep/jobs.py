@@ -99,9 +99,6 @@ def _refuse_processes(cfg: DictConfig) -> None:
 
     Lightning starts the others by the command line, which with -m is the whole sweep, or forks them, which hangs once
     torch has computed in this process.
-
-    Raises:
-        ValueError: Several devices, neither spawned nor started by SLURM.
     """
     devices, strategy = OmegaConf.to_container(cfg.trainer)["devices"], str(cfg.trainer.strategy)  # type: ignore
     one = devices == 1 or (isinstance(devices, list) and len(devices) == 1)

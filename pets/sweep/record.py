@@ -11,8 +11,7 @@ from typing import Any
 from pets.errors import UserError
 from pets.evaluation.intervals import Interval, wilson
 from pets.files import read_text, write_text
-
-FILE = "job.json"
+from pets.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Job:
 def write_job(folder: Path, job: Job) -> None:
     """Write the record of a job that has ended."""
     keys = ("overrides", "metric", "value", "seconds", "error")
-    write_text(folder / FILE, json.dumps({key: getattr(job, key) for key in keys}, indent=1) + "\n")
+    write_text(RunFolder(folder).job, json.dumps({key: getattr(job, key) for key in keys}, indent=1) + "\n")
 
 
 def read_job(folder: Path, name: str = "") -> Job | None:
@@ -52,7 +51,8 @@ def read_job(folder: Path, name: str = "") -> Job | None:
     Raises:
         ValueError: job.json is not what `write_job` writes.
     """
-    path = folder / FILE
+    run = RunFolder(folder)
+    path = run.job
     if not path.is_file():
         return None
     try:
@@ -60,15 +60,14 @@ def read_job(folder: Path, name: str = "") -> Job | None:
         job = Job(**{**record, "overrides": tuple(record["overrides"])}, name=name)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(f"{path}: not the record of a job ({error}); delete it to run the job again") from None
-    metrics = folder / "metrics.json"
-    if job.error is not None or not metrics.is_file():
+    if job.error is not None or not run.metrics.is_file():
         return job
-    return _with_error_rate(job, json.loads(read_text(metrics)))
+    return _with_error_rate(job, json.loads(read_text(run.metrics)))
 
 
 def read_jobs(sweep: Path) -> list[Job]:
     """Return the records of all jobs below the folder of a sweep, in the order of their numbers."""
-    names = [path.parent.relative_to(sweep).as_posix() for path in sweep.rglob(FILE)]
+    names = [path.parent.relative_to(sweep).as_posix() for path in sweep.rglob(RunFolder(sweep).job.name)]
     jobs = (read_job(sweep / name, name) for name in sorted(names, key=lambda name: (len(name), name)))
     return [job for job in jobs if job is not None]
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from pets import records
 from pets.console import path_text
-from pets.deploy.artifact import Artifact, read_artifact
+from pets.deploy.artifact import read_artifact
 from pets.deploy.export import export, missing_for_onnx
 from pets.deploy.model_card import model_card
 from pets.errors import UserError
@@ -34,7 +34,8 @@ def run(cfg: DictConfig) -> None:
     artifact = read_artifact(cfg.ckpt_path)
     metrics = read_metrics(cfg.export.metrics, artifact.origin)
     if metrics and artifact.metadata.threshold is None:
-        artifact = with_threshold(artifact, metrics.get("valid/threshold"))
+        metadata = dataclasses.replace(artifact.metadata, threshold=metrics.get("valid/threshold"))
+        artifact = artifact._replace(metadata=metadata)
     run = RunFolder.of_checkpoint(artifact.origin)
     config = saved.read_yaml(run.config) if run and run.config.is_file() else None
     card = model_card(
@@ -98,11 +99,6 @@ def _is_record(metrics: dict[str, Any]) -> bool:
     return all(type(count) is int and count >= 0 for count in n.values()) and all(
         share is None or (type(share) in (int, float) and 0 <= share <= 1) for share in shares
     )
-
-
-def with_threshold(artifact: Artifact, threshold: float | None) -> Artifact:
-    """Return the artifact with the threshold that was chosen on the validation part."""
-    return artifact._replace(metadata=dataclasses.replace(artifact.metadata, threshold=threshold))
 
 
 def summary(folder: Path, differences: dict[str, float]) -> str:

@@ -19,8 +19,8 @@ def run(cfg: DictConfig) -> None:
     model = build.classifier(cfg, data.vocab)
     trainer = build.trainer(cfg)
     records.start(cfg, data)
-    for step in summary(data, model.train()):
-        log.info(f"{step.name}\n    {step.result}")
+    for name, result in summary(data, model.train()):
+        log.info(f"{name}\n    {result}")
     for name, figure in {"show_batch": show_batch(data), "augmentations": augmentations(data)}.items():
         path = Path(cfg.run_dir) / f"{name}.png"
         figure.savefig(path)

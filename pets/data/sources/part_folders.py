@@ -14,12 +14,10 @@ PART_NAMES = {"train": "train", "valid": "valid", "val": "valid", "validation": 
 def part_folders(files: Sequence[str]) -> dict[str, list[str]] | None:
     """Return the files by the part that their first folder names; None if there is more or less than part folders.
 
-    There are part folders where every file is in one, each part is in one, and `train` is beside another part.
-
-    Args:
-        files: POSIX paths relative to the root.
+    There are part folders where every file is in one, each part is in one, and `train` is beside another part. The
+    files are POSIX paths relative to the root.
     """
-    tops = _tops(files)
+    tops = Counter(map(_top, files))
     parts = {top: PART_NAMES[top.lower()] for top in tops if top.lower() in PART_NAMES}
     held = set(parts.values())
     if len(parts) < len(tops) or len(held) < len(parts) or "train" not in held or len(held) == 1:
@@ -44,7 +42,7 @@ def refuse_mixture(files: Sequence[str]) -> None:
 
 def no_part_folders(files: Sequence[str]) -> UserError:
     """Return the error that says what is there instead of part folders."""
-    tops = _tops(files)
+    tops = Counter(map(_top, files))
     loose = tops.pop("", 0)
     there = [f"{top}/ ({count:,} images)" for top, count in tops.items() if top.lower() in PART_NAMES]
     if others := [top for top in tops if top.lower() not in PART_NAMES]:
@@ -75,10 +73,6 @@ def refuse_unlabelled(files: Sequence[str], labels: Sequence[str]) -> None:
 def told(parts: Mapping[str, Sequence[str]]) -> str:
     """Return the sizes of the parts, for a line on the console."""
     return ", ".join(f"{len(parts[part]):,} {part}" for part in PARTS if part in parts)
-
-
-def _tops(files: Sequence[str]) -> Counter[str]:
-    return Counter(_top(file) for file in files)
 
 
 def _top(file: str) -> str:

@@ -18,11 +18,7 @@ FEWEST = 10
 
 @styled
 def recall_figure(report: dict[str, Any]) -> Figure:
-    """Draw the recall of each class with its 95% interval, worst first; classes without images are left out.
-
-    Args:
-        report: What `pets.evaluation.report.report` returned.
-    """
+    """Draw the recall of each class of a `report` with its 95% interval, worst first, of classes with images."""
     classes = {name: metrics for name, metrics in report["classes"].items() if metrics["n"]}
     worst_first = sorted(classes, key=lambda name: (classes[name]["recall"], -classes[name]["n"]))
     figure = Figure(figsize=(6.4, 0.21 * len(worst_first) + 1.2))
