@@ -44,7 +44,7 @@ def _environment_unread() -> Iterator[None]:
 
 
 def write_config(cfg: DictConfig) -> None:
-    """Write config.yaml, resolved, and `.hydra`, which a later command takes up."""
+    """Write config.yaml, resolved, and `.hydra`, which a later command continues from."""
     run = RunFolder(cfg.run_dir)
     run.path.mkdir(parents=True, exist_ok=True)
     if HydraConfig.initialized():

@@ -88,7 +88,7 @@ class Signals:
         return self.lost
 
     def end_children(self) -> None:
-        """End the processes that this one has started: without it they would wait for ever."""
+        """End the processes that this one has started: without it they would wait forever."""
         for child in self._children:
             child.kill()
         for worker in active_children():

@@ -74,7 +74,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise OSError(error.errno, text, str(target)) from error
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        """Read what a fit may take up from a checkpoint, see `training_state`, on the CPU.
+        """Read what a fit may restore from a checkpoint, see `training_state`, on the CPU.
 
         Raises:
             FileNotFoundError: There is no such file.

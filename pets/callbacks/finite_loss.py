@@ -47,7 +47,7 @@ class FiniteLoss(Callback):
             self._stop("the weights are not finite after", trainer.global_step - 1)
 
     def _check_loss(self, trainer: Trainer) -> None:
-        # All processes stop together: one that went on alone would wait for the others for ever.
+        # All processes stop together: one that continued alone would wait for the others forever.
         step = int(self._first_bad)
         if trainer.strategy.reduce_boolean_decision(step >= 0, all=False):
             self._stop("the loss is not finite at", step if step >= 0 else trainer.global_step - 1)

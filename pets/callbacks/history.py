@@ -54,7 +54,7 @@ class History(Callback):
         return {metric: row[column] for column, metric in METRICS.items() if row.get(column) is not None}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the rows of the run that is resumed."""
+        """Restore the rows of the run that is resumed."""
         self.rows = [dict(row) for row in state_dict["rows"]]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

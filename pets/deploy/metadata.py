@@ -1,4 +1,4 @@
-"""All that belongs to a trained network beside its tensors, as plain values, and the strict reading of it."""
+"""The metadata of a trained network, model.json: plain values, read strictly."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The model card of an exported folder: what it is, how often it errs and on what that rests, limits, licence, use."""
+"""The model card of an exported folder: what the model is, its measured error, its limits, licence and use."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A page on this machine: drop photographs, see what a model says of them and where it looked, correct a label.
+"""The server of task=serve: predictions and Grad-CAM of photographs, and the labels that people correct.
 
 Standard library only. A request names no file: it brings bytes, and gets what the model makes of them.
 """

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: tables and pictures in a folder, a few lines on the console."""
+"""What an evaluation writes: tables and pictures in a folder, a few lines on the console."""
 
 from __future__ import annotations
 

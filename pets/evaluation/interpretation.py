@@ -1,4 +1,4 @@
-"""What is read from predictions: confused classes, images with the largest losses, labels that are probably wrong."""
+"""From predictions to confused classes, images with the largest losses, and labels that are probably wrong."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

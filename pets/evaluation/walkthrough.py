@@ -1,4 +1,4 @@
-"""The way from a file to a loss, step by step: what `task=inspect` prints, after fastai's `DataBlock.summary`."""
+"""The steps from a file to a loss, which `task=inspect` prints; after fastai's `DataBlock.summary`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

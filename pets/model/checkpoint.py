@@ -89,7 +89,7 @@ def read_plain(path: Path, mmap: bool = False) -> dict[str, Any]:
 
 
 def _epochs(content: dict[str, Any]) -> int:
-    """Return the epochs that a checkpoint has behind it; when it is saved, Lightning counts the last as processed."""
+    """Return the epochs that a checkpoint has completed; when it is saved, Lightning counts the last as processed."""
     try:
         return int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
     except (KeyError, TypeError, ValueError):

@@ -78,7 +78,7 @@ class OxfordPets(ImageFolder):
 
         _log.info("fetching %s into %s", url, self.base)
         previous = socket.getdefaulttimeout()
-        # Without it a connection that falls silent would be waited for for ever.
+        # Without it a connection that falls silent would be waited for forever.
         socket.setdefaulttimeout(_TIMEOUT_SECONDS)
         archive = self.base / url.rsplit("/", 1)[1]
         if archive.is_symlink():

@@ -1,4 +1,4 @@
-"""Pictures of pictures: a grid with titles, one image many times, the top losses beside what the network looked at.
+"""Grids of images: with titles, one image augmented many times, the top losses beside their Grad-CAM.
 
 Sizes are in inches and places are computed, so that neither the number of images nor long names disturb the grid.
 """

@@ -1,4 +1,4 @@
-"""One look for every figure, drawn without pyplot: nothing global is left behind by a figure."""
+"""The common style of all figures, which are drawn without pyplot and so change nothing global."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -1,4 +1,4 @@
-"""The error of a sweep's jobs against what varied, each with its interval."""
+"""The error of a sweep's jobs, with intervals, against the setting that varied."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
