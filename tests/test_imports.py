@@ -15,7 +15,7 @@ callbacks build records tasks api sweep cli __main__
 """Files and folders of the package from left to right: a module imports from its left only."""
 WITHIN = {
     "data": "rng batch sources labels images duplicates groups manifest splits image_table survey presize cache "
-    "sampler dataset datamodule",
+    "sampler dataset loading datamodule",
     "data/sources": "folder part_folders table oxford_pets drawn",
     "data/sources/drawn": "canvas animal photograph demo_set",
     "data/cache": "resized contents folder row_file build",

@@ -28,14 +28,8 @@ class LRFinder(Callback):
     recipe's first phase: same frozen groups, same size of images, same ratio between the groups' learning rates (the
     head's is varied). It leaves `lr_finder.json` and `lr_finder.png`, which loggers show too. A resumed run skips it.
 
-    Args:
-        mode: "report" only; "apply" gives the suggestion to OneCycle as base learning rate, if it is reliable.
-        suggestion: Which rule "apply" follows: valley, slide, steep or minimum.
-        start_lr: First learning rate, above 0.
-        end_lr: Learning rate that the test would end at, above `start_lr`.
-        num_steps: Optimizer steps, at least 30.
-        dirpath: Folder of the two files; None: they are not written.
-        recipe: The recipe, for a fit without OneCycle, such as one of no epochs that only runs the test.
+    With the mode "apply", OneCycle gets the suggestion as base learning rate, if it is reliable. The arguments are the
+    settings of `pets.settings.training.LRFinder`, and `recipe`, for a fit without OneCycle.
 
     Attributes:
         curve: The result, once the test has run.

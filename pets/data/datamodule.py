@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
-from pets import machine
 from pets.data.batch import Batch, BatchTransform
 from pets.data.cache.build import build_cache
 from pets.data.cache.resized import ResizedImages
-from pets.data.dataset import ImageDataset, Sample, collate
+from pets.data.dataset import ImageDataset, Sample
 from pets.data.image_table import ImageTable, build_image_table
 from pets.data.labels import Vocab
+from pets.data.loading import make_loader
 from pets.data.manifest import Split, write_manifest
 from pets.data.presize import Presize
 from pets.data.rng import Stream
@@ -27,7 +26,6 @@ from pets.data.splits import SplitRule
 from pets.errors import UserError
 from pets.settings.data import Cache, Data, Sampler
 from pets.settings.parts import Part
-from pets.signals import leave_to_parent
 
 
 class ImageDataModule(LightningDataModule):
@@ -41,18 +39,8 @@ class ImageDataModule(LightningDataModule):
         split: How the files are split.
         batch_transform: The transform on the device: `train` for training batches, `evaluate` for all others.
         presize: The item transform.
-        classes: Class names in the order of their indices; None: the labels found, sorted.
-        batch_size: Images a batch and process.
-        num_workers: Worker processes of each loader; None: as many as there are cores for this process, at most 8.
-        seed: Seed of the order and the augmentation, 0 or more.
-        sampler: What an epoch of training is: `uniform`, every image once; `balanced`, as many, each class as often.
-        on_error: `raise`: an image that cannot be decoded ends the run when it is met. `skip`: every image is decoded
-            once at set-up, those that cannot be are left out and listed in the manifest.
-        exclude: CSV file whose column `file` names images to leave out.
-        relabel: CSV file whose columns `file` and `label` correct labels.
-        cache: Where the images of all parts are kept once they are decoded, from the first loader on: `none`, `ram`
-            (each process has its own), `disk` (in the user's cache folder, for later runs too). Batches are the same.
-        features: Where a `FeatureStore` keeps what a body makes of the images: as `cache`.
+
+    The other arguments are the settings of `pets.settings.data.Data`.
 
     Attributes:
         start: Where the training order continues in a resumed run.
@@ -243,19 +231,7 @@ class ImageDataModule(LightningDataModule):
         self, dataset: ImageDataset, sampler: SeededSampler | None, batch_size: int, drop_last: bool = False
     ) -> DataLoader[Sample]:
         processes = 1 if self.trainer is None else self.trainer.num_devices
-        num_workers = machine.workers(processes) if self.num_workers is None else self.num_workers
-        num_workers = machine.workers_with_room(num_workers, batch_size * 3 * self.presize.size**2, processes)
-        return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            sampler=sampler,
-            num_workers=num_workers,
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
-            drop_last=drop_last,
-            persistent_workers=num_workers > 0,
-            worker_init_fn=leave_to_parent,
-        )
+        return make_loader(dataset, sampler, batch_size, self.num_workers, processes, drop_last)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the shuffled and augmented training part."""

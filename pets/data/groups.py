@@ -85,7 +85,7 @@ def held_out(targets: np.ndarray, groups: np.ndarray | None, share: float, strat
         mask: np.ndarray = fold_of(targets, groups, round(1 / share), state) == 0
         return mask
     splitter = _model_selection().GroupShuffleSplit(1, test_size=share, random_state=state)
-    return np.isin(np.arange(len(targets)), _drawn(splitter, targets, groups)[0])
+    return np.isin(np.arange(len(targets)), _held_out_sets(splitter, targets, groups)[0])
 
 
 def fold_of(targets: np.ndarray, groups: np.ndarray | None, folds: int, state: int) -> np.ndarray:
@@ -97,12 +97,12 @@ def fold_of(targets: np.ndarray, groups: np.ndarray | None, folds: int, state: i
     kind = "StratifiedKFold" if groups is None else "StratifiedGroupKFold"
     splitter = getattr(_model_selection(), kind)(folds, shuffle=True, random_state=state)
     fold = np.empty(len(targets), dtype=np.int64)
-    for number, indices in enumerate(_drawn(splitter, targets, groups)):
+    for number, indices in enumerate(_held_out_sets(splitter, targets, groups)):
         fold[indices] = number
     return fold
 
 
-def _drawn(splitter: Any, targets: np.ndarray, groups: np.ndarray | None) -> list[np.ndarray]:
+def _held_out_sets(splitter: Any, targets: np.ndarray, groups: np.ndarray | None) -> list[np.ndarray]:
     try:
         with warnings.catch_warnings():
             # A class of fewer images than folds is among what `survey.class_warning` says.

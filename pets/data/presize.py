@@ -114,6 +114,6 @@ def _mirror_to_square(image: Tensor, size: int, u: float | None) -> Tensor:
         n = image.shape[dim]
         if n == size:
             continue
-        position = (torch.arange(size) - _offset(size - n, u)) % (2 * n)
-        image = image.index_select(dim, torch.minimum(position, 2 * n - 1 - position))
+        pixel = (torch.arange(size) - _offset(size - n, u)) % (2 * n)
+        image = image.index_select(dim, torch.minimum(pixel, 2 * n - 1 - pixel))
     return image

@@ -71,7 +71,7 @@ class SplitRule(SplitSettings):
             if "valid" not in parts:
                 split = self._with_valid(split, files, targets, len(classes), source)
         else:
-            split = self._drawn(files, targets, len(classes), source)
+            split = self._divide(files, targets, len(classes), source)
         _check(split, targets, classes, test_wanted=self.test_pct > 0)
         return split
 
@@ -103,10 +103,10 @@ class SplitRule(SplitSettings):
     ) -> Split:
         """Return parts whose training images are divided anew, in training and validation."""
         train_files = [files[i] for i in split.train]
-        inner = replace(self, test_pct=0.0)._drawn(train_files, targets[split.train], n_classes, source)
+        inner = replace(self, test_pct=0.0)._divide(train_files, targets[split.train], n_classes, source)
         return Split(split.train[inner.train], split.train[inner.valid], split.test)
 
-    def _drawn(self, files: Sequence[str], targets: np.ndarray, n_classes: int, source: ImageSource) -> Split:
+    def _divide(self, files: Sequence[str], targets: np.ndarray, n_classes: int, source: ImageSource) -> Split:
         groups = None if self.group_by is None else groups_of(self.group_by, files, source)
         if groups is None and self.method != "kfold":
             return self._random(targets, n_classes)

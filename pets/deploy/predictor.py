@@ -144,9 +144,9 @@ class Predictor:
             return self._predict([square(images, self.metadata.presize)])[0]  # type: ignore[arg-type]
         predictions = []
         with closing(self.stream(images)) as results:
-            for position, result in enumerate(results):
+            for place, result in enumerate(results):
                 if isinstance(result, Exception):
-                    result.add_note(f"This was image {position} of {len(images)}.")
+                    result.add_note(f"This was image {place} of {len(images)}.")
                     raise result
                 predictions.append(result)
         return predictions
