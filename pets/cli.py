@@ -178,12 +178,8 @@ def _refuse(error: Exception) -> NoReturn:
 
 
 def _check_and_start(cfg: DictConfig) -> float | None:
+    """Check the configuration; then import the task's module, and with it torch and Lightning, and run it."""
     check(cfg)
-    return _start(cfg)
-
-
-def _start(cfg: DictConfig) -> float | None:
-    """Import the task's module, and with it torch and Lightning, and run it."""
     # OpenMP threads that spin while they wait take the cores from the loader's workers: several times slower on two.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()  # before the first tensor

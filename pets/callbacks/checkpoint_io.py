@@ -2,7 +2,6 @@
 
 import io
 import os
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -90,12 +89,5 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Remove a regular file that lies in a folder of checkpoints of the run; leave everything else."""
         target = Path(path)
         folder = os.path.realpath(target.parent)
-        if folder in self.folders and target.name and stat.S_ISREG(_mode(target)):
+        if folder in self.folders and target.name and target.is_file() and not target.is_symlink():
             os.unlink(os.path.join(folder, target.name))
-
-
-def _mode(path: Path) -> int:
-    try:
-        return os.lstat(path).st_mode
-    except OSError:
-        return 0

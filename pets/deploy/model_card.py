@@ -56,20 +56,17 @@ def model_card(
 
 def _facts(metadata: Metadata) -> str:
     spec, side = metadata.spec, metadata.presize.size
+    smaller = " or fewer, all of a batch alike" if metadata.presize.method == "native" else ""
     rows = {
         "Architecture": f"{spec['arch']} of {spec['source']}, head {spec['head']['kind']}",
         "Started from": markdown(spec["weights"] or "random weights"),
-        "Input": f"uint8 RGB squares of {side} pixels{_smaller(metadata)} (presizing: "
+        "Input": f"uint8 RGB squares of {side} pixels{smaller} (presizing: "
         f"{metadata.presize.method}), resized to {metadata.size} and normalised inside",
         "Output": f"a probability for each class ({spec['loss']['kind']}), in the order of model.json",
     }
     if metadata.threshold is not None:
         rows["Threshold"] = f"below a probability of {metadata.threshold:.3f} it is none of the classes"
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())])
-
-
-def _smaller(metadata: Metadata) -> str:
-    return " or fewer, all of a batch alike" if metadata.presize.method == "native" else ""
 
 
 def _error(metrics: Mapping[str, Any] | None) -> str:
@@ -125,17 +122,13 @@ def _limits(metadata: Metadata, metrics: Mapping[str, Any] | None) -> str:
 def _use(metadata: Metadata, onnx: bool) -> str:
     parts = [
         "With the package `pets` (it opens model.json and model.safetensors only, and executes nothing in them):",
-        _code('from pets import Predictor\n\npredictor = Predictor.load(".")\nprint(predictor("photo.jpg"))\n'),
+        '```python\nfrom pets import Predictor\n\npredictor = Predictor.load(".")\nprint(predictor("photo.jpg"))\n```',
         "Without it, with NumPy, Pillow and " + ("onnxruntime or torch:" if onnx else "torch:"),
         "```bash\npython predict.py photo.jpg\n```",
         "`torch.export.load` unpickles what it does not find as plain values. There is no pickle in this model.pt2; "
         "open none from people whom you do not trust.",
     ]
     return "\n\n".join(parts)
-
-
-def _code(text: str) -> str:
-    return f"```python\n{text}```"
 
 
 def _yaml(text: str) -> str:
