@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,26 +54,21 @@ LAYOUT = {
 """The page CUSTOM SCALARS: what belongs together, in one chart; tags are regular expressions."""
 
 
+@dataclass(eq=False)
 class RunCard(Callback):
-    """Say once, when training starts, what a run is: facts, configuration, charts, hyperparameters.
+    """Log once, when training starts, what a run is: facts, configuration, charts, hyperparameters.
 
     The learning rate is the one that the run has, found by the LR finder or not.
-
-    Args:
-        config: The resolved configuration.
-        facts: Lines of the card.
-        overrides: What was typed, `key=value` each.
-        choices: The file chosen of each group of the configuration.
     """
 
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        facts: Mapping[str, str],
-        overrides: Sequence[str] = (),
-        choices: Mapping[str, str] | None = None,
-    ) -> None:
-        self.config, self.facts, self.overrides, self.choices = config, facts, overrides, choices or {}
+    config: Mapping[str, Any]
+    """The resolved configuration."""
+    facts: Mapping[str, str]
+    """Lines of the card."""
+    overrides: Sequence[str] = ()
+    """What was typed, `key=value` each."""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """The file chosen of each group of the configuration."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the card."""
