@@ -49,11 +49,9 @@ class Progress(ProgressBar):
         self._bar.tell(completed=trainer.current_epoch * _batches_an_epoch(trainer) + done)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Name the epoch and the phase."""
         self._bar.tell(description=_place(trainer, pl_module))
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Count the batch and tell the loss."""
         self._bar.advance()
         self._note(trainer)
 
@@ -65,7 +63,6 @@ class Progress(ProgressBar):
             self._bar = console.open_bar("validation", _count(trainer.num_val_batches), self.is_enabled)
 
     def on_validation_batch_end(self, *_: Any) -> None:
-        """Count the batch."""
         self._bar.advance()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -77,19 +74,15 @@ class Progress(ProgressBar):
             self._bar.close()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open a line for the test part."""
         self._bar = console.open_bar("test", _count(trainer.num_test_batches), self.is_enabled)
 
     def on_test_batch_end(self, *_: Any) -> None:
-        """Count the batch."""
         self._bar.advance()
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the line away."""
         self._bar.close()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the line away."""
         self._bar.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
