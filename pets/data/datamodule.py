@@ -168,16 +168,9 @@ class ImageDataModule(LightningDataModule):
     def dataset(
         self, part: Part, *, training: bool = False, stream: Stream = Stream.AUGMENT, cached: bool = True
     ) -> ImageDataset:
-        """Return the items of one part.
+        """Return the items of one part; `cached`, they come from the cache, which is built if there is none yet.
 
-        Args:
-            part: `train`, `valid` or `test`.
-            training: Whether there are random numbers for the augmentation.
-            stream: The purpose of the random numbers.
-            cached: Whether decoded images come from the cache, which is built if there is none yet.
-
-        Raises:
-            ValueError: The part is unknown or empty.
+        The other arguments and the errors are those of `loader`.
         """
         return ImageDataset(
             self.table, self.table.indices(part), self.presize, self.seed, training, stream,
@@ -195,6 +188,8 @@ class ImageDataModule(LightningDataModule):
     ) -> DataLoader[Sample]:
         """Return a loader of one part, or of this process's share of it under a distributed Trainer.
 
+        Its `Batch`es are on the CPU, before the batch transform.
+
         Args:
             part: `train`, `valid` or `test`.
             training: Whether there are random numbers for the augmentation.
@@ -202,28 +197,19 @@ class ImageDataModule(LightningDataModule):
             stream: The purpose of the random numbers.
             epoch: The epoch of the random numbers.
 
-        Returns:
-            A loader of `Batch`es on the CPU, before the batch transform.
-
         Raises:
             ValueError: The part is unknown or empty, or the Trainer would divide the shares again.
         """
         dataset = self.dataset(part, training=training, stream=stream)
-        indices = dataset.indices
         rank, world_size = process_of(self.trainer)
         sampler = SeededSampler(
-            len(indices), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch, start=self.start,
-            balance=self.table.targets[indices] if shuffle and self.sampler == "balanced" else None,
+            len(dataset), self.seed, shuffle=shuffle, rank=rank, world_size=world_size, epoch=epoch, start=self.start,
+            balance=self.table.targets[dataset.indices] if shuffle and self.sampler == "balanced" else None,
         )  # fmt: skip
         return self._load(dataset, sampler, self.batch_size, drop_last=shuffle and len(sampler) >= self.batch_size)
 
     def rows(self, indices: np.ndarray, batch_size: int) -> DataLoader[Sample]:
-        """Return a loader of some images of the table as in evaluation, in the order given.
-
-        Args:
-            indices: int64 (n,) indices into the table, for this process alone.
-            batch_size: Images a batch.
-        """
+        """Return a loader, for this process alone, of images at int64 (n,) indices of the table, as in evaluation."""
         dataset = ImageDataset(self.table, indices, self.presize, self.seed, cache=self._cache)
         return self._load(dataset, None, batch_size)
 
