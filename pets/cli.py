@@ -122,11 +122,23 @@ def check(cfg: DictConfig) -> None:
     for name, what in NEEDS.get(cfg.task, {}).items():
         if cfg[name] is None:
             raise UserError(f"task={cfg.task} needs {name}=, {what}")
+    if cfg.recipe.get("_target_") == "pets.schedule.recipe.probe":
+        _check_probe(cfg)
     if cfg.recipe.get("_target_") == "pets.schedule.recipe.one_cycle":
         from pets.schedule.recipe import one_cycle
 
         recipe: dict[str, Any] = OmegaConf.to_container(cfg.recipe, resolve=True)  # type: ignore[assignment]
         one_cycle(recipe["phases"])
+
+
+def _check_probe(cfg: DictConfig) -> None:
+    """Refuse what makes no sense of a fit without epochs."""
+    if cfg.task == "find_lr" or (cfg.task == "fit" and cfg.lr_finder):
+        raise UserError("recipe=probe has no learning rate to find: lr_finder=off, or another recipe")
+    if cfg.task == "fit" and cfg.model.head.init == "random":
+        raise UserError("model.head.init=random is not allowed: recipe=probe solves the head, with lda or logistic")
+    if cfg.task == "fit" and cfg.loss._target_ == "pets.model.losses.OneVsRest":
+        raise UserError("loss=one_vs_rest is not allowed: recipe=probe solves the head for cross entropy")
 
 
 def _check_free(folder: RunFolder, cfg: DictConfig) -> None:

@@ -12,6 +12,7 @@ from pets.data.datamodule import ImageDataModule
 from pets.evaluation import artifacts
 from pets.evaluation.embedding import embedding
 from pets.evaluation.evaluate import Evaluation, Options, evaluate, key_numbers
+from pets.evaluation.features import FeatureStore
 from pets.evaluation.figures.classes import worst_classes
 from pets.files import or_warn
 from pets.model.classifier import Classifier
@@ -46,19 +47,29 @@ class EvaluateAtEnd(Callback):
             raise TypeError(f"evaluates a Classifier and a ImageDataModule, got {type(pl_module)} and {type(data)}")
         self.is_trained = True
         parts: tuple[Part, ...] = ("valid", "test") if len(data.splits.test) else ("valid",)
-        self.metrics = evaluate_parts(trainer, pl_module, data, parts, self.options, self.folder)
+        # After a fit without epochs the body is as it was when the head was solved, and its features are kept.
+        store = FeatureStore(pl_module, data, trainer.precision_plugin) if trainer.max_epochs == 0 else None
+        self.metrics = evaluate_parts(trainer, pl_module, data, parts, self.options, self.folder, store)
 
 
 def evaluate_parts(
-    trainer: Trainer, model: Classifier, data: ImageDataModule, parts: Sequence[Part], options: Options, folder: Path
+    trainer: Trainer,
+    model: Classifier,
+    data: ImageDataModule,
+    parts: Sequence[Part],
+    options: Options,
+    folder: Path,
+    store: FeatureStore | None = None,
 ) -> dict[str, float]:
     """Evaluate at the trainer's precision; leave `<folder>/<part>/`, figures and numbers in the loggers, a summary.
+
+    Predictions come from the features of a store where there is one, and else from the images.
 
     Returns:
         The key numbers of all parts, the same in every process.
     """
     with trainer.precision_plugin.forward_context():
-        evaluations = evaluate(model, data, parts, options)
+        evaluations = evaluate(model, data, parts, options, store)
     metrics = {name: value for evaluation in evaluations for name, value in key_numbers(evaluation).items()}
     if trainer.is_global_zero:
         for evaluation in evaluations:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pets.evaluation.features import FeatureStore, from_features
 from pets.evaluation.predictions import Predictions, infer
 from pets.evaluation.report import report
 from pets.evaluation.threshold import accepted, choose_threshold
@@ -60,14 +61,16 @@ def evaluate(
     data: ImageDataModule,
     parts: Sequence[Part],
     options: Options,
+    store: FeatureStore | None = None,
 ) -> list[Evaluation]:
     """Predict parts of the data, each image once and as often again as test-time augmentation asks, and report on them.
 
     Under several processes all of them take part, and all return the evaluations of the whole parts. A threshold is
     chosen on the validation part, whichever parts are asked for.
+    With a store, predictions come from its features, and no image is looked at again.
     """
     needed = parts if options.precision is None else ("valid", *parts)
-    plain = {part: _predict(classifier, data, part) for part in dict.fromkeys(needed)}
+    plain = {part: _predict(classifier, data, part, store) for part in dict.fromkeys(needed)}
     threshold = None if options.precision is None else choose_threshold(plain["valid"], options.precision)
     evaluations = []
     for part in parts:
@@ -80,7 +83,9 @@ def evaluate(
     return evaluations
 
 
-def _predict(classifier: Classifier, data: ImageDataModule, part: Part) -> Predictions:
+def _predict(classifier: Classifier, data: ImageDataModule, part: Part, store: FeatureStore | None) -> Predictions:
+    if store is not None:
+        return from_features(classifier, store.features(part), data.table.files)
     return infer(classifier, data.loader(part), data.batch_transform.evaluate, data.table.files, data.vocab.classes)
 
 

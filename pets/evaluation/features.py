@@ -16,6 +16,7 @@ import PIL
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pets import console
@@ -24,12 +25,13 @@ from pets.data.batch import Batch
 from pets.data.cache.contents import content_digests, digest
 from pets.data.cache.folder import believed, user_folder
 from pets.data.cache.row_file import MemoryRows, RowFile, Rows
-from pets.evaluation.predictions import evaluating, gather
+from pets.evaluation.predictions import Predictions, evaluating, gather
 
 if TYPE_CHECKING:
     from lightning.pytorch.plugins import Precision
 
     from pets.data.datamodule import ImageDataModule
+    from pets.model.classifier import Classifier
     from pets.model.network import Network
     from pets.settings.parts import Part
 
@@ -193,6 +195,24 @@ class FeatureStore:
         with nullcontext() if self.precision is None else self.precision.forward_context():
             pooled: Tensor = self.network.head[0](self.network.feature_map(filled))
         return pooled[: len(images)].float().cpu()
+
+
+@torch.no_grad()
+def from_features(classifier: Classifier, features: Features, files: NDArray[np.str_]) -> Predictions:
+    """Return what a classifier predicts from the features of its own last layer, as `infer` does from images.
+
+    Args:
+        classifier: Its last layer is applied.
+        features: What a `FeatureStore` of the classifier gave.
+        files: The paths of the image table.
+    """
+    device = next(classifier.parameters()).device
+    logits, targets = classifier.head[-1](features.values.to(device)).float(), features.targets.to(device)
+    losses = classifier.loss(logits, targets, reduction="none")
+    return Predictions(
+        classifier.loss.probabilities(logits).cpu().numpy(), features.targets.numpy(), losses.cpu().numpy(),
+        files[features.rows.numpy()], tuple(classifier.classes),
+    )  # fmt: skip
 
 
 class _Kept(NamedTuple):

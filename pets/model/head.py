@@ -25,8 +25,8 @@ def build_head(n_features: int, n_classes: int, options: Head) -> nn.Sequential:
     """Build a head: feature map (B, n_features, h, w) -> logits (B, n_classes).
 
     "concat_pool" is the head of fastai's `vision_learner`, layer by layer and with its initial values. "linear" is
-    global average pooling and one linear layer, whose initial probabilities are nearly equal; with `init="lda"` a fit
-    replaces its weights by `closed_form.discriminant_head` of the training features.
+    global average pooling and one linear layer, whose initial probabilities are nearly equal; a fit replaces its
+    weights by those of `head_solver.solve_head` unless `init="random"`.
 
     Args:
         n_features: Channels of the feature map.

@@ -132,6 +132,11 @@ def fine_tune(
     return Recipe(tuple(phases), float(base_lr))
 
 
+def probe() -> Recipe:
+    """Return the recipe without epochs: a run leaves the head that it starts with (a linear probe of the body)."""
+    return Recipe((), 1.0)
+
+
 def one_cycle(phases: Sequence[Phase | Mapping[str, Any]], base_lr: float | None = None) -> Recipe:
     """Return a recipe of explicit phases (fastai's `freeze`, `unfreeze` and `fit_one_cycle`, call by call).
 

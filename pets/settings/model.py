@@ -64,15 +64,19 @@ class Head:
     """before the last layer, in [0, 1); concat_pool applies half of it before the hidden layer"""
     normalize: bool = False
     """linear only: scale each image's pooled features to a root mean square of 1, as cosine classifiers do"""
-    init: Literal["random", "lda"] = "random"
-    """random, or lda (linear only): start from the linear discriminant of the training images' features"""
-    shrinkage: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """of lda, in (0, 1]: share of the covariance that is replaced by a multiple of the identity"""
+    init: Literal["random", "lda", "logistic"] = "random"
+    """random; or, linear only, solved from the features of the training images: lda (linear discriminant analysis),
+    logistic (multinomial logistic regression)"""
+    shrinkage: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] = 0.9
+    """of lda, in (0, 1]: share of the covariance that is replaced by a multiple of the identity; auto: by
+    cross-validation"""
+    C: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """of logistic: inverse strength of the penalty on the weights, as scikit-learn's C; auto: by cross-validation"""
 
     @model_validator(mode="after")
     def _fits_the_kind(self) -> "Head":
-        if self.kind != "linear" and (self.normalize or self.init == "lda"):
-            key = "normalize=true" if self.normalize else "init=lda"
+        if self.kind != "linear" and (self.normalize or self.init != "random"):
+            key = "normalize=true" if self.normalize else f"init={self.init}"
             raise ValueError(f"model.head.{key}: needs model.head.kind=linear, not {self.kind}")
         return self
 

@@ -38,6 +38,11 @@ class FineTune:
         return self
 
 
+@declared("recipe", "pets.schedule.recipe.probe")
+class Probe:
+    """No epochs: the head that `model.head.init` solves, on the body as it is."""
+
+
 @declared("recipe", "pets.schedule.recipe.one_cycle")
 class OneCycle:
     """fastai's `freeze`, `unfreeze` and `fit_one_cycle`, call by call."""

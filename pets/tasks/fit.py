@@ -125,7 +125,8 @@ def _fit(
             _finish(cfg, trainer, data, _logged(trainer), started, timed)
         raise
     metrics: dict[str, float] = {}
-    if not trainer.callback_metrics:  # the run was interrupted after its last epoch: there was nothing left to train
+    if not trainer.callback_metrics and (trainer.max_epochs or not at_end.metrics):
+        # A probe, which its evaluation measures; or a run that was interrupted after its last epoch.
         history = next((one for one in trainer.callbacks if isinstance(one, History)), None)  # type: ignore[attr-defined]
         metrics |= history.last_metrics() if history else {}
         trainer.validate(model, data, verbose=False)

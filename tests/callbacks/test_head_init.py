@@ -14,7 +14,8 @@ from pets import build
 from pets.callbacks.head_init import HeadInit
 from pets.evaluation.features import FeatureStore
 from pets.model.classifier import Classifier
-from pets.model.closed_form import discriminant_head
+from pets.model.head_solver import solve_head
+from pets.settings.model import Head
 
 LDA = ("model.head.kind=linear", "model.head.normalize=true", "model.head.init=lda")
 
@@ -41,7 +42,8 @@ def expected_head(cfg: DictConfig) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.inference_mode():
         pooled = model.feature_map(batch.images).mean((2, 3))
     normalised = pooled / pooled.square().mean(1, keepdim=True).sqrt()
-    return discriminant_head(normalised, batch.targets, len(model.classes), model.head_options["shrinkage"])
+    weight, bias, *_ = solve_head(normalised, batch.targets, len(model.classes), Head(**model.head_options))
+    return weight, bias
 
 
 def last_layer(model: Classifier) -> nn.Linear:
