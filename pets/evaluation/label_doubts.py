@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pets.evaluation.predictions import Predictions
-from pets.model.closed_form import discriminant, inverse_temperature
+from pets.model.closed_form import discriminant
+from pets.model.head_solver import inverse_temperature
 
 FOLDS = 5
 
