@@ -194,6 +194,9 @@ def _check_and_start(cfg: DictConfig) -> float | None:
     check(cfg)
     # OpenMP threads that spin while they wait take the cores from the loader's workers: several times slower on two.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "find_unused_parameters" in str(cfg.trainer.strategy):
+        # torch advises against it in every epoch without a frozen layer; it reads this when it is imported.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     keep_freed_memory()  # before the first tensor
     task = import_module(f"pets.tasks.{cfg.task}")
     from lightning.fabric.utilities.exceptions import MisconfigurationException

@@ -38,6 +38,7 @@ def run(request: pytest.FixtureRequest, tiny_pets: Path, tmp_path_factory: pytes
         check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    (folder / "stderr").write_text(done.stderr)
     return folder
 
 
@@ -52,6 +53,10 @@ def test_parameters_are_equal_in_both_processes_at_every_step_and_the_body_learn
     frozen, unfrozen = ours.diff(dim=0)[:3], ours.diff(dim=0)[4:]
     assert (frozen == 0).all(dim=0).float().mean() > 0.9
     assert (unfrozen == 0).all(dim=0).float().mean() < 0.1
+
+
+def test_torch_does_not_advise_against_what_freezing_needs(run: Path) -> None:
+    assert "find_unused_parameters" not in (run / "stderr").read_text()
 
 
 def test_processes_train_on_different_images_with_different_random_numbers(ranks: list[dict[str, Any]]) -> None:

@@ -39,7 +39,10 @@ def test_a_sweep_with_three_interrupted_jobs_ends_in_one_leaderboard(tiny_pets: 
     if why := slurm_cluster.missing():
         pytest.skip(why)
     with slurm_cluster.cluster(tmp_path / "cluster", cpus=3) as environment:
-        environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tests" / "probes")}
+        environment |= {
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "probes")]),
+        }
         sweep = subprocess.Popen(
             [sys.executable, str(ROOT / "train.py"), *SWEEP, f"data.root={tiny_pets}"],
             cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -50,9 +53,8 @@ def test_a_sweep_with_three_interrupted_jobs_ends_in_one_leaderboard(tiny_pets: 
             first, second, third = HELD
             meet(folder, sweep, first, "scontrol", "requeue", f"1_{first}", env=environment)
             meet(folder, sweep, second, "scancel", "--signal=USR2", f"1_{second}", env=environment)
-            # A job that is preempted before it listens to signals ends, so only the one that waits is left.
-            others = [folder / str(job) / "job.json" for job in range(JOBS) if job != third]
-            wait_until(lambda: all(path.exists() for path in others), sweep)
+            # A job that is preempted before it listens to signals, or after, ends: only the one that waits is left.
+            wait_until(lambda: queued(environment) == [f"1_{third}"], sweep)
             meet(folder, sweep, third, "srun", "-phigh", "-n3", "true", env=environment)
             said, _ = sweep.communicate(timeout=SECONDS)
         finally:
@@ -84,12 +86,18 @@ def meet(folder: Path, sweep: "subprocess.Popen[str]", job: int, *command: str, 
             process.kill()
 
 
+def queued(env: dict[str, str]) -> list[str]:
+    """Return the jobs that wait or run."""
+    command = ["squeue", "--noheader", "--array", "--format=%i"]
+    return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout.split()
+
+
 def wait_until(condition: Callable[[], bool], sweep: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert sweep.poll() is None, sweep.communicate()
         assert time.monotonic() < deadline
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 def weights(job: Path) -> dict[str, torch.Tensor]:
