@@ -10,13 +10,10 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from pets.errors import UserError
 from pets.escape import printable, to_cell
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MAX_BYTES = 2**28
 """Of a table or of a file of settings: more than any that a person has."""
@@ -149,12 +146,6 @@ def csv_text(rows: Iterable[Iterable[object]], lineterminator: str = "\n") -> st
     text = io.StringIO()
     csv.writer(text, lineterminator=lineterminator).writerows(map(to_cell, row) for row in rows)
     return text.getvalue()
-
-
-def write_figure(path: Path, figure: "Figure") -> None:
-    """Write a figure as PNG as `replacing` does."""
-    with replacing(path) as stream:
-        figure.savefig(stream, format="png")
 
 
 def own_folder(path: Path) -> Path:

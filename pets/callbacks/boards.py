@@ -1,6 +1,5 @@
 """What loggers show besides scalars: one call for each kind of thing, whichever loggers a run has."""
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from functools import singledispatch
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 
 from pets import private_api
+from pets.evaluation.figures.style import pixels
 
 Value = float | str
 PICTURES = "view"
@@ -60,7 +60,7 @@ class Board:
 
 class _TensorBoard(Board):
     def figure(self, name: str, figure: Figure, step: int) -> None:
-        self.logger.experiment.add_figure(name, figure, step, close=False)
+        self.logger.experiment.add_image(name, pixels(figure), step, dataformats="HWC")
 
     def text(self, name: str, text: str) -> None:
         self.logger.experiment.add_text(name, text, 0)
@@ -88,9 +88,7 @@ class _TensorBoard(Board):
 
 class _Wandb(Board):
     def figure(self, name: str, figure: Figure, step: int) -> None:
-        content = io.BytesIO()
-        figure.savefig(content, format="png")
-        self.logger.log_image(name, [Image.open(content)], step=step)
+        self.logger.log_image(name, [Image.fromarray(pixels(figure))], step=step)
 
     def text(self, name: str, text: str) -> None:
         self.logger.experiment.summary[name] = text
@@ -98,7 +96,7 @@ class _Wandb(Board):
 
 class _MLFlow(Board):
     def figure(self, name: str, figure: Figure, step: int) -> None:
-        self.logger.experiment.log_figure(self.logger.run_id, figure, f"{name}.png")
+        self.logger.experiment.log_image(self.logger.run_id, Image.fromarray(pixels(figure)), f"{name}.png")
 
     def text(self, name: str, text: str) -> None:
         self.logger.experiment.log_text(self.logger.run_id, text, f"{name}.md")

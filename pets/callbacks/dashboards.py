@@ -17,7 +17,8 @@ from pets.data.datamodule import ImageDataModule
 from pets.escape import markdown, printable
 from pets.evaluation.figures.batches import before_and_after, show_batch
 from pets.evaluation.figures.schedule import schedule_figure
-from pets.files import or_warn, write_figure
+from pets.evaluation.figures.style import write_figure
+from pets.files import or_warn
 from pets.settings import training as settings
 from pets.settings.config import leaves
 from pets.settings.metrics import CURVES

@@ -14,7 +14,8 @@ from pets.data.datamodule import ImageDataModule
 from pets.errors import UserError
 from pets.evaluation.features import FeatureStore
 from pets.evaluation.figures.choice import choice_figure
-from pets.files import or_warn, write_figure, write_text
+from pets.evaluation.figures.style import write_figure
+from pets.files import or_warn, write_text
 from pets.model.head_solver import FOLDS, Solution, solve_head
 from pets.settings.model import Head
 

@@ -13,7 +13,8 @@ from pets.callbacks.one_cycle import OneCycle
 from pets.callbacks.range_test import lr_range_test
 from pets.errors import UserError
 from pets.evaluation.figures.lr_curve import lr_curve_figure
-from pets.files import or_warn, write_figure, write_text
+from pets.evaluation.figures.style import write_figure
+from pets.files import or_warn, write_text
 from pets.schedule.lr_range import WHY, LRCurve, label
 from pets.schedule.recipe import Recipe
 from pets.settings import training as settings

@@ -15,6 +15,7 @@ from pets.evaluation.figures.classes import precision_recall_figure, recall_figu
 from pets.evaluation.figures.confusion import confusion_figure
 from pets.evaluation.figures.grids import top_losses_figure
 from pets.evaluation.figures.reliability import reliability_figure
+from pets.evaluation.figures.style import write_figure
 from pets.evaluation.gradcam import gradcam
 from pets.evaluation.interpretation import (
     ConfusedPair,
@@ -25,7 +26,7 @@ from pets.evaluation.interpretation import (
     top_losses,
 )
 from pets.evaluation.predictions import CSV_NAME, NPZ_NAME, Predictions, evaluation_images
-from pets.files import or_warn, own_folder, write_csv, write_figure, write_text
+from pets.files import or_warn, own_folder, write_csv, write_text
 from pets.model.metrics import Bin
 
 if TYPE_CHECKING:

@@ -73,14 +73,16 @@ def draw(jobs: Sequence[Job], folder: Path) -> Path | None:
     keys = [key for key in ranking.varied(jobs) if key not in ranking.SEEDS] or ranking.varied(jobs)
     if not measured or not keys:
         return None
-    from pets.evaluation.figures.sweep import sweep_figure  # matplotlib is not needed to start a sweep
+    # matplotlib is not needed to start a sweep
+    from pets.evaluation.figures.style import write_figure
+    from pets.evaluation.figures.sweep import sweep_figure
 
     errors: dict[str, list[Interval]] = {}
     for job in measured:
         said = ranking.settings(job)
         setting = ", ".join(ranking.short(said.get(key, "as is")) for key in keys)
         errors.setdefault(setting, []).extend([job.error_rate] if job.error_rate else [])
-    sweep_figure(errors, ", ".join(keys), measured[0].metric.split("/")[0]).savefig(folder / "sweep.png")
+    write_figure(folder / "sweep.png", sweep_figure(errors, ", ".join(keys), measured[0].metric.split("/")[0]))
     return folder / "sweep.png"
 
 

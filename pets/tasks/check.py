@@ -26,10 +26,11 @@ from pets.data.survey import Facts, Finding, class_advice, class_findings, findi
 from pets.errors import UserError, explain
 from pets.evaluation.features import FeatureStore
 from pets.evaluation.figures.grids import image_grid
+from pets.evaluation.figures.style import write_figure
 from pets.evaluation.interpretation import Suspect, suspects
 from pets.evaluation.label_doubts import out_of_fold
 from pets.evaluation.predictions import Predictions
-from pets.files import or_warn, write_csv, write_figure, write_text
+from pets.files import or_warn, write_csv, write_text
 from pets.machine import on_cpu
 from pets.tasks.predict import default_device
 

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from pets import build, records
 from pets.callbacks.boards import PICTURES, log_figure
 from pets.evaluation.figures.batches import augmentations, show_batch
+from pets.evaluation.figures.style import write_figure
 from pets.evaluation.walkthrough import summary
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ def run(cfg: DictConfig) -> None:
         log.info(f"{name}\n    {result}")
     for name, figure in {"show_batch": show_batch(data), "augmentations": augmentations(data)}.items():
         path = Path(cfg.run_dir) / f"{name}.png"
-        figure.savefig(path)
+        write_figure(path, figure)
         log.info(f"{name}\n    {path}")
         log_figure(trainer.loggers, f"{PICTURES}/{name}", figure)
     for logger in trainer.loggers:

@@ -1,10 +1,18 @@
-"""The common style of all figures, which are drawn without pyplot and so change nothing global."""
+"""The common style of all figures, which are drawn without pyplot and so change nothing global; their pixels."""
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from pets.files import replacing
 
 INK, MUTED, GRID = "#222222", "#6b7280", "#e5e7eb"
 RIGHT, WRONG, ACCENT = "#15803d", "#c2410c", "#2563eb"
@@ -51,3 +59,18 @@ def styled(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
             return draw(*args, **kwargs)
 
     return wrapper
+
+
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """Return red, green, blue and alpha of a figure, uint8 (H, W, 4); it is drawn only if it has changed since."""
+    canvas = figure.canvas
+    if figure.stale or not isinstance(canvas, FigureCanvasAgg):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # type: ignore[no-untyped-call]  # savefig draws twice
+    return np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG as `pets.files.replacing` does."""
+    with replacing(path) as stream:
+        Image.fromarray(pixels(figure)).save(stream, format="png")
