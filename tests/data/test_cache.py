@@ -280,7 +280,7 @@ def test_two_runs_at_once_build_it_once(root: Path) -> None:
         assert run.stdin is not None
         run.stdin.write("go\n")
         run.stdin.flush()
-    said = sorted(run.communicate(timeout=60)[0].split(", ")[2].split(" in ")[0].strip() for run in runs)
+    said = sorted(run.communicate(timeout=300)[0].split(", ")[2].split(" in ")[0].strip() for run in runs)
     assert said == ["built", "reused"]
 
 

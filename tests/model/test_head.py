@@ -75,8 +75,8 @@ def test_a_normalised_linear_head_sees_directions_only() -> None:
     [
         ({"normalize": True}, r"model\.head\.normalize=true: needs model\.head\.kind=linear, not concat_pool"),
         ({"init": "lda"}, r"model\.head\.init=lda: needs model\.head\.kind=linear, not concat_pool"),
-        ({"init": "zeros"}, r"^model\.head\.init='zeros' is not allowed: random, lda$"),
-        ({"shrinkage": 0}, r"^model\.head\.shrinkage=0 is not allowed: a number above 0, at most 1$"),
+        ({"init": "zeros"}, r"^model\.head\.init='zeros' is not allowed: random, lda, logistic$"),
+        ({"shrinkage": 0}, r"^model\.head\.shrinkage=0 is not allowed: a number above 0, at most 1, or auto$"),
     ],
 )
 def test_what_only_the_linear_head_can_do_is_said(option: dict[str, Any], message: str) -> None:
