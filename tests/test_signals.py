@@ -42,7 +42,7 @@ def test_ctrl_c_says_how_the_run_goes_on(
     monkeypatch.setattr(fit, "run", interrupted)
     caplog.set_level("INFO", logger="pets")
     with pytest.raises(SystemExit) as stopped:
-        cli._start(cfg)
+        cli._check_and_start(cfg)
     assert stopped.value.code == 130
     says = f"to resume:\n  python train.py ckpt_path={cfg.run_dir}" if saved else "there is no checkpoint yet"
     assert f"stopped by SIGINT; {says}" in caplog.text

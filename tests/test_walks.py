@@ -102,7 +102,7 @@ def test_check_looks_at_the_predictions_of_the_last_run(finished: Path, typed: T
     assert typed("task=evaluate", "ckpt_path=last", "hydra.run.dir=measured")[0] == 0
     code, said = typed("task=check", "check.predictions=measured")
     assert code == 0, said
-    assert "3 labels, 8 to 8 images each" in said
+    assert "24 images of 3 classes in photos" in said
 
 
 @pytest.fixture
