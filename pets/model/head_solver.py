@@ -72,7 +72,7 @@ def solve_head(features: Tensor, targets: Tensor, n_classes: int, options: Head)
     fold = folds(targets)
     if options.init == "lda":
         key, given = "shrinkage", options.shrinkage
-        solve = _discriminants(rotated, targets, n_classes, fold, features.shape[1])
+        solve = discriminants(rotated, targets, n_classes, fold, features.shape[1])
     else:
         key, given = "C", options.C
         solve = _regressions(rotated, targets, n_classes, fold)
@@ -137,7 +137,16 @@ def _rotated(features: Tensor) -> tuple[Tensor, Tensor | None]:
     return coordinates.T, basis
 
 
-def _discriminants(features: Tensor, targets: Tensor, n_classes: int, fold: Tensor, n_features: int) -> Solver:
+def discriminants(features: Tensor, targets: Tensor, n_classes: int, fold: Tensor, n_features: int) -> Solver:
+    """Return the solver of linear discriminants without a fold of the items; it looks at every item once.
+
+    Args:
+        features: Float64 (n, D).
+        targets: int64 (n,) class indices.
+        n_classes: Number of classes.
+        fold: int64 (n,), see `folds`.
+        n_features: What the features were before they were rotated into D dimensions; else D.
+    """
     parts = {k: Moments.of(features[fold == k], targets[fold == k], n_classes) for k in range(-1, FOLDS)}
     whole = parts[-1]
     for k in range(FOLDS):

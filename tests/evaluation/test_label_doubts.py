@@ -5,7 +5,9 @@ import torch
 from torch import Tensor
 
 from pets.evaluation.interpretation import suspects
-from pets.evaluation.label_doubts import FOLDS, deal, out_of_fold
+from pets.evaluation.label_doubts import deal, out_of_fold
+from pets.model.head_solver import FOLDS, solve_head
+from pets.settings.model import Head
 
 CLASSES = ("a", "b", "c", "d")
 
@@ -45,6 +47,13 @@ def test_no_image_helps_to_judge_itself() -> None:
     moved[0] = 1
     again = out_of_fold(features, moved, names(160), CLASSES, 0.1)
     assert predictions.predicted[0] == again.predicted[0]
+
+
+def test_the_shrinkage_that_is_chosen_is_the_heads() -> None:
+    features, targets = clusters()
+    chosen = solve_head(features, targets, 4, Head("linear", init="lda", shrinkage="auto")).value
+    by_itself, given = (out_of_fold(features, targets, names(160), CLASSES, value) for value in ("auto", chosen))
+    assert np.array_equal(by_itself.losses, given.losses)
 
 
 def test_every_class_is_in_every_fold_as_often_as_can_be() -> None:
