@@ -25,11 +25,12 @@ import numpy as np
 
 from benchmarks import rivals
 from benchmarks.accuracy_report import Measured, markdown, picture
+from benchmarks.images import labels_of
 from benchmarks.processes import REPOSITORY
 from benchmarks.report import machine
 from benchmarks.training_side import PRETRAINED, Run
 from pets.data.groups import fold_of
-from pets.data.labels import ParentLabeller, RegexLabeller, Vocab
+from pets.data.labels import Vocab
 from pets.data.sources.folder import list_images
 from pets.files import write_csv
 
@@ -47,7 +48,7 @@ def subset(root: Path, classes: int | None, per_class: int | None) -> tuple[list
         per_class: How many images of each at most; None: all.
     """
     files = list_images(root, key="--images").files
-    labels = (ParentLabeller() if any("/" in file for file in files) else RegexLabeller())(files)
+    labels = labels_of(files)
     names = sorted(set(labels))
     if classes is not None and classes < len(names):
         names = [names[place] for place in np.linspace(0, len(names) - 1, classes).round().astype(int)]
@@ -100,16 +101,8 @@ def main(arguments: Sequence[str]) -> None:
     measured: list[Measured] = []
     for seed in options.seeds:
         for name, (side, overrides) in contenders.items():
-            run = Run(
-                str(root),
-                str(tables[seed % FOLDS]),
-                options.arch,
-                weights,
-                options.size,
-                options.epochs,
-                seed,
-                overrides,
-            )
+            table = str(tables[seed % FOLDS])
+            run = Run(str(root), table, options.arch, weights, options.size, options.epochs, seed, overrides)
             measured.append(train(side, run, name, out))
             print(measured[-1], flush=True)
         _keep(options, facts, measured)

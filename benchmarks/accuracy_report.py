@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from pets.evaluation.comparison import mcnemar_p
 from pets.evaluation.intervals import wilson
 from pets.sweep.ranking import table
 
@@ -67,14 +68,6 @@ def discordant(first: Runs, second: Runs) -> tuple[int, int]:
     return sum(len(a - b) for a, b in pairs), sum(len(b - a) for a, b in pairs)
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the two-sided p-value of the exact McNemar test: a binomial test of the discordant pairs."""
-    from scipy.stats import binomtest
-
-    n = only_first + only_second
-    return float(binomtest(only_first, n).pvalue) if n else 1.0
-
-
 def markdown(measured: Sequence[Measured]) -> str:
     """Return the tables: errors and times, the paired tests, and the error after each epoch."""
     found = contenders(measured)
@@ -123,7 +116,7 @@ def _pairs(found: dict[str, Runs]) -> str:
         if name == "fastai" or other not in found:
             continue
         only_first, only_second = discordant(found[name], found[other])
-        rows.append([name, other, str(only_first), str(only_second), f"{mcnemar(only_first, only_second):.4f}"])
+        rows.append([name, other, str(only_first), str(only_second), f"{mcnemar_p(only_first, only_second):.4f}"])
     return table(["contender", "against", "only it is wrong", "only the other", "exact McNemar p"], rows)
 
 
@@ -164,6 +157,8 @@ def picture(measured: Sequence[Measured]) -> Figure:
         ax.set_xlim(left=0)
         ax.grid(alpha=0.3)
     axes[0].set_yscale("log")
+    for axis in (axes[0].yaxis.set_major_formatter, axes[0].yaxis.set_minor_formatter):
+        axis("{x:.3g}")  # 20, not 2 x 10^1
     axes[0].set_ylabel("error on validation images, %")
     axes[1].legend()
     return figure

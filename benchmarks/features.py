@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.images import labels_of
 from pets.data.presize import Presize
 from pets.data.sources.folder import list_images
 from pets.evaluation.predictions import evaluation_images
@@ -31,10 +32,7 @@ def add_features_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def labelled_features(options: argparse.Namespace, size: int = 224) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Return features (n, F) and labels (n,) of the images below `--images`.
-
-    The label is the folder of an image; without folders the file name up to its last underscore.
-    """
+    """Return features (n, F) and labels (n,) of the images below `--images`, see `labels_of`."""
     if options.features is not None and options.features.exists():
         with np.load(options.features, allow_pickle=False) as kept:
             files, features = kept["files"], kept["features"]
@@ -43,8 +41,7 @@ def labelled_features(options: argparse.Namespace, size: int = 224) -> tuple[NDA
         features = pooled_features(options, files.tolist(), Presize(), size).numpy()
         if options.features is not None:
             np.savez(options.features, files=files, features=features)
-    labels = [file.split("/")[0] if "/" in file else file.rpartition("_")[0] for file in files.tolist()]
-    return features, np.array(labels)
+    return features, np.array(labels_of(files.tolist()))
 
 
 @torch.no_grad()

@@ -1,13 +1,15 @@
 """The photographs a benchmark runs on: a folder, or a set drawn with the size and the fine detail of photographs."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 from PIL import Image, ImageDraw
+
+from pets.data.labels import ParentLabeller, RegexLabeller
 
 BREEDS, PER_BREED = 37, 10
 COATS = ((176, 124, 74), (112, 108, 110), (206, 176, 132), (92, 66, 50), (198, 190, 184))
@@ -29,6 +31,12 @@ class ImageSet:
     def key(self) -> str:
         """A name for folders made of these images, so that those of two sets never mix."""
         return f"{self.root.name}_{crc32(repr(self.files).encode()):08x}"
+
+
+def labels_of(files: Sequence[str]) -> list[str]:
+    """Return the label of each file: its folder or, where all lie in one, what stands before the number in its name."""
+    labeller = ParentLabeller() if any("/" in file for file in files) else RegexLabeller(r"(.+)_\d+\.\w+$")
+    return labeller(files)
 
 
 def find_images(folder: Path | None, cache: Path) -> ImageSet:

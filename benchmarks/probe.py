@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.features import add_arguments, pooled_features
-from pets.data.labels import ParentLabeller, RegexLabeller, Vocab
+from benchmarks.images import labels_of
+from pets.data.labels import Vocab
 from pets.data.presize import Presize
 from pets.data.sources.folder import ImageFolder, list_images
 from pets.data.splits import SplitRule
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=["lda", "sklearn-lda"])
     options = parser.parse_args()
     files = list_images(options.images).files
-    labels = (ParentLabeller() if all("/" in file for file in files) else RegexLabeller(r"(.+)_\d+\.\w+$"))(files)
+    labels = labels_of(files)
     vocab = Vocab.from_labels(labels)
     targets = vocab.encode(labels)
     features = pooled_features(options, files, Presize(), options.size)

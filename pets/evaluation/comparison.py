@@ -41,10 +41,15 @@ def mcnemar(first: NDArray[np.float64], second: NDArray[np.float64]) -> Differen
         first: (n,) 1 where the first run is wrong, 0 where it is right.
         second: The same of the second run, on the same images.
     """
-    only_first, only_second = int((first > second).sum()), int((second > first).sum())
-    p = binomtest(only_first, only_first + only_second).pvalue if only_first + only_second else 1.0
+    p = mcnemar_p(int((first > second).sum()), int((second > first).sum()))
     difference = first - second
-    return Difference(float(difference.mean()), float(p), float(difference.var()) / len(difference))
+    return Difference(float(difference.mean()), p, float(difference.var()) / len(difference))
+
+
+def mcnemar_p(only_first: int, only_second: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test, the binomial test of the pairs in which one is wrong."""
+    n = only_first + only_second
+    return float(binomtest(only_first, n).pvalue) if n else 1.0
 
 
 def bootstrap_errors(wrong: NDArray[np.float64], rng: np.random.Generator, draws: int = DRAWS) -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from benchmarks.accuracy import FOLDS, subset, write_tables
-from benchmarks.accuracy_report import Measured, contenders, curve, discordant, markdown, mcnemar, picture
+from benchmarks.accuracy_report import Measured, contenders, curve, discordant, markdown, picture
+from pets.evaluation.comparison import mcnemar_p
 
 
 def measured(name: str, seed: int, wrong: list[str], minutes: float) -> Measured:
@@ -63,7 +64,7 @@ def test_pairs_are_counted_on_the_seeds_of_both() -> None:
     ("pairs", "p"), [((0, 0), 1.0), ((1, 0), 1.0), ((0, 6), 0.03125), ((6, 0), 0.03125), ((5, 5), 1.0)]
 )
 def test_mcnemar_is_the_exact_binomial_test(pairs: tuple[int, int], p: float) -> None:
-    assert mcnemar(*pairs) == pytest.approx(p)
+    assert mcnemar_p(*pairs) == pytest.approx(p)
 
 
 def test_the_curve_weighs_every_image_alike() -> None:
@@ -76,7 +77,7 @@ def test_the_tables_give_error_time_and_the_paired_test() -> None:
     assert [cell.strip() for cell in ours.split("|")[2:5]] == ["2", "2 of 20", "0.1000"]
     assert [cell.strip() for cell in ours.split("|")[6:8]] == ["1.50", "0.38"]
     pair = next(line for line in lines if "| fastai " in line and line.startswith("| ours "))
-    assert [cell.strip() for cell in pair.split("|")[3:6]] == ["1", "4", f"{mcnemar(1, 4):.4f}"]
+    assert [cell.strip() for cell in pair.split("|")[3:6]] == ["1", "4", f"{mcnemar_p(1, 4):.4f}"]
 
 
 def test_the_picture_draws_every_seed_and_the_centre_of_each_side() -> None:
