@@ -61,12 +61,11 @@ def classifier(cfg: DictConfig, classes: Iterable[str]) -> Classifier:
     """Return a new classifier; the seed decides the weights of its head.
 
     Raises:
-        UserError: The recipe or the size of the images is not one that the architecture can have.
+        UserError: The architecture takes no images of a size that the configuration gives.
     """
     seed_everything(cfg.seed, verbose=False)
     model: Classifier = instantiate(cfg.model, classes=list(classes), _convert_="all")
     recipe: Recipe = instantiate(cfg.recipe, _convert_="all")
-    recipe.check_groups(model.backbone.group_names)
     model.backbone.check_size(cfg.augment.size, "augment.size")
     for index, phase in enumerate(recipe.phases):
         if phase.size is not None:

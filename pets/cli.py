@@ -30,6 +30,7 @@ from pets.runs.overrides import as_typed, key, quoted
 from pets.runs.run_folder import RunFolder, is_first_process
 from pets.settings import config
 from pets.settings.help import help_text
+from pets.settings.parts import layer_group_names
 from pets.sweep import jobs
 
 log = logging.getLogger("pets")
@@ -128,7 +129,7 @@ def check(cfg: DictConfig) -> None:
         from pets.schedule.recipe import one_cycle
 
         recipe: dict[str, Any] = OmegaConf.to_container(cfg.recipe, resolve=True)  # type: ignore[assignment]
-        one_cycle(recipe["phases"])
+        one_cycle(recipe["phases"]).check_groups(layer_group_names(cfg.model.groups))
 
 
 def _check_probe(cfg: DictConfig) -> None:

@@ -56,6 +56,10 @@ def test_answers_without_torch(arguments: list[str], tmp_path: Path) -> None:
         (["data=folder"], "error: data.root is required: add data.root=VALUE to the command"),
         (["data.split.valid_pct=2"], "error: data.split.valid_pct=2 is not allowed: "),
         (["data=regex", "data.root=nowhere"], "error: data.root=nowhere does not exist"),
+        (
+            ["recipe=one_cycle", "recipe.phases.1.lr=[1,2,3,4]"],
+            "error: recipe.phases[1].lr=[1.0, 2.0, 3.0, 4.0] is not ",
+        ),
         (["--cfg", "job", "recipe.epoch=3"], "error: no key recipe.epoch; did you mean recipe.epochs?"),
         (["-m", "recipe.base_lr=0.001,abc"], "error: recipe.base_lr='abc' is not allowed: a number above 0"),
         (["-m", "model=resnet18,resnet43"], "error: model=resnet43 is not allowed; did you mean resnet34?"),
