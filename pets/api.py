@@ -76,16 +76,13 @@ def fit(
         raise UserError(f"folder={run.path} holds a run: choose another folder")
     history = History(run.history if run else None)
     callbacks = [HeadInit(), StepSeed(seed), OneCycle(recipe), FiniteLoss(), SyncBuffers(), Progress(), history]
-    with (
-        _shown(),
-        _trainer(
-            callbacks, recipe.epochs, accelerator, _decided(precision, model, data, recipe, accelerator)
-        ) as trainer,
-    ):
-        trainer.fit(model, data)
-        if run:
-            own_folder(run.checkpoints)
-            trainer.save_checkpoint(run.last)
+    with _shown():
+        decided = _decided(precision, model, data, recipe, accelerator)
+        with _trainer(callbacks, recipe.epochs, accelerator, decided) as trainer:
+            trainer.fit(model, data)
+            if run:
+                own_folder(run.checkpoints)
+                trainer.save_checkpoint(run.last)
     return history.rows
 
 

@@ -25,7 +25,7 @@ from pets.data.batch import Batch
 from pets.data.cache.contents import content_digests, digest
 from pets.data.cache.folder import believed, user_folder
 from pets.data.cache.row_file import MemoryRows, RowFile, Rows
-from pets.evaluation.predictions import Predictions, evaluating, gather
+from pets.evaluation.predictions import Predictions, evaluating, gather, rank_of_world
 
 if TYPE_CHECKING:
     from lightning.pytorch.plugins import Precision
@@ -124,10 +124,10 @@ class FeatureStore:
 
     def _pooled(self, rows: np.ndarray) -> np.ndarray:
         """Return float32 (n, width): the rows that are kept, and those that had to be computed."""
-        started = time.perf_counter()
+        started, is_first = time.perf_counter(), rank_of_world()[0] == 0
         with ExitStack() as held:
             # The first process knows what is kept; all compute their shares of what is not.
-            kept = self._look_up(rows, held) if _rank() == 0 else None
+            kept = self._look_up(rows, held) if is_first else None
             pooled: np.ndarray
             found: np.ndarray
             pooled, found = _from_first(None if kept is None else (kept.pooled, kept.found))
@@ -136,7 +136,7 @@ class FeatureStore:
                 pooled[places] = computed
                 if kept is not None:
                     kept.store.append(kept.keys[places], computed)
-        if _rank() == 0:
+        if is_first:
             how = f"{len(missing):,} computed in {time.perf_counter() - started:.1f} s" if len(missing) else "reused"
             log.info("features: %s images, %s MB, %s", f"{len(rows):,}", f"{pooled.nbytes / 1e6:,.0f}", how)
         return pooled
@@ -174,7 +174,7 @@ class FeatureStore:
         """Yield (places, float32 (k, width)) until all missing places of `rows` are computed, by all processes."""
         if not len(missing):
             return
-        rank, world_size = _rank(), _world_size()
+        rank, world_size = rank_of_world()
         mine = missing[rank::world_size]
         loader = self.data.rows(rows[mine], CHUNK)
         batches = iter(loader)
@@ -230,17 +230,9 @@ def _processor(device: torch.device) -> tuple[str, str]:
     return device.type, torch.cuda.get_device_name(device) if is_cuda else torch.backends.cpu.get_cpu_capability()
 
 
-def _rank() -> int:
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-
-
-def _world_size() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
 def _from_first(value: Any) -> Any:
     """Return in every process what the first one gives."""
     shared = [value]
-    if _world_size() > 1:
+    if rank_of_world()[1] > 1:
         dist.broadcast_object_list(shared, src=0)
     return shared[0]

@@ -198,7 +198,7 @@ def infer(
         )
     device = next(classifier.parameters()).device
     with evaluating(classifier), torch.no_grad():
-        total, shown = len(loader) if isinstance(loader, Sized) else None, None if _is_first() else False
+        total, shown = len(loader) if isinstance(loader, Sized) else None, None if rank_of_world()[0] == 0 else False
         with console.progress("predicting", total, shown) as bar:
             chunks = [_infer_batch(classifier, Batch(*(t.to(device) for t in b)), transform) for b in bar.over(loader)]
     columns = gather([torch.cat(column).cpu() for column in zip(*chunks, strict=True)])
@@ -229,15 +229,18 @@ def _infer_batch(classifier: Classifier, batch: Batch, transform: Callable[[Batc
     return batch.indices[kept], targets, classifier.loss.probabilities(logits), losses
 
 
-def _is_first() -> bool:
-    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
+def rank_of_world() -> tuple[int, int]:
+    """Return which of how many processes this is."""
+    together = dist.is_available() and dist.is_initialized()
+    return (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
 
 
 def gather(columns: list[Tensor]) -> list[Tensor]:
     """Concatenate the columns of all processes."""
-    if not (dist.is_available() and dist.is_initialized()):
+    _, world_size = rank_of_world()
+    if world_size == 1:
         return columns
-    shares: list[list[Tensor]] = [[]] * dist.get_world_size()
+    shares: list[list[Tensor]] = [[]] * world_size
     dist.all_gather_object(shares, columns)
     return [torch.cat(column) for column in zip(*shares, strict=True)]
 
