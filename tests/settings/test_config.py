@@ -215,12 +215,14 @@ TABLE: dict[str, list[Row]] = {
         ("recipe.phases", [[{"epochs": 1, "frozen": True, "lr": 1}]], [[], 3, ["frozen"]]),
         ("recipe.phases[].epochs", *COUNT),
         ("recipe.phases[].frozen", *FLAG),
-        ("recipe.phases[].lr", [TINY, [1e-6, 1], [1] * 64], [0, [0, 1], [1] * 65, [], None]),
         ("recipe.phases[].pct_start", *OPEN_SHARE),
         ("recipe.phases[].div", [1, HUGE], [BELOW_1]),
         ("recipe.phases[].div_final", [1, HUGE], [BELOW_1]),
         ("recipe.phases[].momenta", *MOMENTA),
         ("recipe.phases[].size", [8, 8192, None], [7, 8193, 224.0]),
+    ],
+    "recipe=one_cycle model.groups=64": [
+        ("recipe.phases[].lr", [TINY, [1e-6, 1], [1] * 64], [0, [0, 1], [1] * 65, [], None]),
     ],
     "ema=default": [("ema.decay", [0, BELOW_1], [-TINY, 1])],
     "lr_finder=report": [
@@ -309,6 +311,7 @@ CLASSES: dict[str, Callable[..., object]] = {
     " recipe": fine_tune,
     "recipe=one_cycle recipe": partial(one_cycle, phases=[PHASE]),
     "recipe=one_cycle recipe.phases[]": partial(Phase, **PHASE),
+    "recipe=one_cycle model.groups=64 recipe.phases[]": partial(Phase, **PHASE),
     "lr_finder=report lr_finder": LRFinder,
     "ema=default ema": EMA,
     " callbacks.progress": Progress,
@@ -383,6 +386,7 @@ OF_CONTEXT: Mapping[str, tuple[str, ...]] = {
     "model.head.kind=linear": ("Head",),
     "optimizer=sgd": ("SGD",),
     "recipe=one_cycle": ("OneCycle", "Phase"),
+    "recipe=one_cycle model.groups=64": ("Phase",),
     "lr_finder=report": ("LRFinder",),
     "ema=default": ("EMA",),
 }
