@@ -9,9 +9,13 @@ and the text below a field is its sentence in `--help`.
         \"\"\"side of the images, in pixels\"\"\"
 """
 
+import ast
 import difflib
+import inspect
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin
@@ -80,16 +84,11 @@ def declared(
 
     The class raises `UserError` in one line for a wrong value, a missing one and an unknown key.
     """
-    config = ConfigDict(
-        strict=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True,
-        use_attribute_docstrings=True,
-    )  # fmt: skip
+    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True)
 
     def decorate(cls: type[T]) -> type[T]:
         made: Any = pydantic.dataclasses.dataclass(cls, frozen=True, config=config)
         made.PREFIX, made.TARGET, made.CHILDREN, made.PASSED = prefix, target, tuple(children), passed
-        for info in made.__pydantic_fields__.values():
-            info.description = " ".join((info.description or "").split())
 
         @wraps(made.__init__)
         def __init__(self: T, /, *args: Any, **values: Any) -> None:
@@ -120,6 +119,23 @@ def fields(declaration: type) -> dict[str, FieldInfo]:
     """Return the fields of a declaration by the name that a configuration uses."""
     infos: dict[str, FieldInfo] = declaration.__pydantic_fields__  # type: ignore[attr-defined]
     return {info.alias or name: info for name, info in infos.items()}
+
+
+def sentences(declaration: type) -> dict[str, str]:
+    """Return what `--help` says of each field, by the name that a configuration uses.
+
+    It is the field's `description`, or the text below it: read from the source when it is asked for, and not by
+    pydantic's `use_attribute_docstrings`, which would add a third to the start of every command.
+    """
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(declaration))).body
+    below = {
+        field.target.id: text.value.value
+        for field, text in pairwise(definition.body)  # type: ignore[attr-defined]
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+    }
+    infos: dict[str, FieldInfo] = declaration.__pydantic_fields__  # type: ignore[attr-defined]
+    return {info.alias or name: " ".join(str(info.description or below[name]).split()) for name, info in infos.items()}
 
 
 def key_of(declaration: type, name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pets.errors import UserError
 from pets.settings.config import declared_nodes
-from pets.settings.declare import allowed, fields, nearest
+from pets.settings.declare import allowed, fields, nearest, sentences
 from pets.settings.parts import TASKS
 
 INTRODUCTION = """\
@@ -59,11 +59,11 @@ def _rows(entries: Mapping[str, str]) -> list[str]:
 def _sections(raw: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     """Yield (group, lines) of each declared group: the key with its value, then its sentence and its range."""
     for prefix, declaration, node in declared_nodes(raw):
-        lines = []
+        lines, said = [], sentences(declaration)
         for name, field in fields(declaration).items():
             if name in node:
                 key = f"{prefix}.{name}" if prefix else name
-                says, range_ = str(field.description), allowed(field)
+                says, range_ = said[name], allowed(field)
                 lines.append(f"  {key}={_shown(node[name])}")
                 lines += textwrap.wrap(
                     says if range_ in says or range_ == "a text" else f"{says} [{range_}]",

@@ -12,7 +12,7 @@ from lightning import Trainer
 from omegaconf import OmegaConf
 
 from pets.schedule.lr_range import RULES
-from pets.settings import training
+from pets.settings import declare, training
 from pets.settings.config import declared_nodes
 from pets.settings.declare import BY_PREFIX, BY_TARGET, fields
 
@@ -72,7 +72,7 @@ def test_a_page_has_every_key_with_its_default_and_its_sentence(
         if key in VARIES:
             continue
         assert name in node, f"{path} lacks {key}"
-        assert said[key] == field.description
+        assert said[key] == declare.sentences(declaration)[name]
         default, value = field.default, node[name]
         if isinstance(value, str) and value.startswith("${"):
             continue

@@ -11,7 +11,7 @@ from pets import cli
 from pets.errors import UserError
 from pets.runs.compose import Conf
 from pets.settings.config import declared_nodes
-from pets.settings.declare import allowed, fields
+from pets.settings.declare import allowed, fields, sentences
 from pets.settings.help import help_text
 from pets.settings.parts import TASKS
 
@@ -36,7 +36,7 @@ def assert_shown(text: str, raw: Mapping[str, Any], group: str | None) -> None:
             assert (f"  {key}=" in text) == here, key
             if here:
                 entry = flat(text[text.index(f"  {key}=") :].partition("\n  ")[2])
-                sentence, words = field.description or "", allowed(field)
+                sentence, words = sentences(declaration)[name], allowed(field)
                 assert sentence in flat(text)
                 assert words in flat(text) or words == "a text"
                 assert entry
