@@ -72,7 +72,7 @@ def _prepare(argv: Sequence[str], held: ExitStack) -> list[str]:
     typed = [as_typed(text, flags.multirun) for text in flags.overrides]
     others = _without(argv, flags.overrides)
     conf = Conf(flags.config_dir, flags.config_name)
-    if flags.cfg:
+    if flags.cfg and typed:  # what is typed may be wrong, and Hydra's own words for it fill a page
         conf.compose(typed, flags.multirun)
     if flags.cfg or flags.info or flags.hydra_help or flags.shell_completion:
         return [*others, *typed]
