@@ -88,7 +88,7 @@ def train(side: str, run: Run, name: str, out: Path) -> Measured:
 
 def main(arguments: Sequence[str]) -> None:
     """Measure, print the tables, and keep every figure as JSON."""
-    options = _options(arguments)
+    options = parse(arguments)
     out, root = options.out.resolve(), options.images.resolve()
     out.mkdir(parents=True, exist_ok=True)
     files, labels = subset(root, options.classes, options.per_class)
@@ -118,7 +118,8 @@ def _keep(options: argparse.Namespace, facts: dict[str, object], measured: Seque
     picture(measured).savefig(options.out / "accuracy.png", dpi=150)
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read a command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks accuracy", description=__doc__)
     parser.add_argument(
         "--images", type=Path, required=True, help="folder of class folders, or of <label>_<number>.jpg"
