@@ -74,7 +74,9 @@ def ours(run: Run, clock: Clock, folder: Path) -> tuple[Sequence[str], np.ndarra
     data_choices = ["data=csv", f"data.root='{run.root}'", f"data.source.path='{run.table}'"]
     data_choices += ["data.source.valid_column=is_valid", "data.split.method=column"]
     model = ["model=timm", f"model.arch={run.arch}", f"model.weights='{run.weights}'", f"augment.size={run.size}"]
-    cfg = config(folder, [*data_choices, *model, f"recipe.epochs={run.epochs}", f"seed={run.seed}", *run.overrides])
+    has_recipe = any(typed.startswith("recipe=") for typed in run.overrides)  # then the epochs are its own
+    recipe = [] if has_recipe else [f"recipe.epochs={run.epochs}"]
+    cfg = config(folder, [*data_choices, *model, *recipe, f"seed={run.seed}", *run.overrides])
     data = build.data_module(cfg)
     classifier, trainer = build.classifier(cfg, data.vocab), build.trainer(cfg)
     trainer.callbacks.append(Note())  # type: ignore[attr-defined]
