@@ -52,6 +52,12 @@ def data_module(
     return module
 
 
+def of_table(root: Path | str, table: Path | str) -> list[str]:
+    """Return what is typed for a table of file, label and is_valid."""
+    typed = ["data=csv", f"data.root='{root}'", f"data.source.path='{table}'"]
+    return [*typed, "data.source.valid_column=is_valid", "data.split.method=column"]
+
+
 def config(run_dir: Path, overrides: Sequence[str]) -> DictConfig:
     """Return the configuration that `python train.py` would compose, with its run folder at `run_dir`."""
     with initialize_config_dir(str(CONF), version_base="1.3"):

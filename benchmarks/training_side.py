@@ -63,7 +63,7 @@ def ours(run: Run, clock: Clock, folder: Path) -> tuple[Sequence[str], np.ndarra
     machine.keep_freed_memory()  # as the command line does
     import lightning
 
-    from benchmarks.ours import config
+    from benchmarks.ours import config, of_table
     from pets import build
     from pets.evaluation.predictions import infer
 
@@ -71,12 +71,10 @@ def ours(run: Run, clock: Clock, folder: Path) -> tuple[Sequence[str], np.ndarra
         def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
             clock.note(float(trainer.callback_metrics["valid/error_rate"]))
 
-    data_choices = ["data=csv", f"data.root='{run.root}'", f"data.source.path='{run.table}'"]
-    data_choices += ["data.source.valid_column=is_valid", "data.split.method=column"]
     model = ["model=timm", f"model.arch={run.arch}", f"model.weights='{run.weights}'", f"augment.size={run.size}"]
     has_recipe = any(typed.startswith("recipe=") for typed in run.overrides)  # then the epochs are its own
     recipe = [] if has_recipe else [f"recipe.epochs={run.epochs}"]
-    cfg = config(folder, [*data_choices, *model, *recipe, f"seed={run.seed}", *run.overrides])
+    cfg = config(folder, [*of_table(run.root, run.table), *model, *recipe, f"seed={run.seed}", *run.overrides])
     data = build.data_module(cfg)
     classifier, trainer = build.classifier(cfg, data.vocab), build.trainer(cfg)
     trainer.callbacks.append(Note())  # type: ignore[attr-defined]
