@@ -77,9 +77,10 @@ def train(side: str, run: Run, name: str, out: Path) -> Measured:
         subprocess.CalledProcessError: It failed; what it said is in `<name>.log` beside its result.
     """
     result = out / f"{re.sub(r'[^a-z0-9]+', '_', name.lower())}_seed_{run.seed}.json"
-    if not result.exists() or Run(**json.loads(result.read_text())["run"]) != run:
+    asked = asdict(run) | {"overrides": list(run.overrides)}  # as JSON gives it back
+    if not result.exists() or json.loads(result.read_text())["run"] != asked:
         request = result.with_suffix(".request")
-        request.write_text(json.dumps(asdict(run) | {"started": time.time()}))
+        request.write_text(json.dumps(asked | {"started": time.time()}))
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.training_side", side, str(request), str(result)]
         with open(result.with_suffix(".log"), "w") as log:
             subprocess.run(command, cwd=REPOSITORY, check=True, stdout=log, stderr=log)

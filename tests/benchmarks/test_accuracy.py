@@ -1,13 +1,17 @@
 """The comparison with fastai: who judges which image, and what the tables make of it."""
 
 import csv
+import json
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.accuracy import FOLDS, subset, write_tables
+from benchmarks.accuracy import FOLDS, subset, train, write_tables
 from benchmarks.accuracy_report import Measured, contenders, curve, discordant, markdown, picture
+from benchmarks.training_side import Run
 from pets.evaluation.comparison import mcnemar_p
 
 
@@ -52,6 +56,23 @@ def test_a_subset_is_of_classes_over_the_alphabet_by_folder_or_by_name(tmp_path:
     for path in (tmp_path / "folders").rglob("*.jpg"):
         path.unlink()
     assert subset(tmp_path, None, 1) == ([f"{name}_0.jpg" for name in "abcde"], list("abcde"))
+
+
+def test_what_is_done_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Run("photos", "fold_0.csv", "resnet18", "default", 128, 2, 0, ("model.frozen_bn=train",))
+    requests: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> None:
+        requests.append(command)
+        told = {"run": json.loads(Path(command[-2]).read_text()), "load": [1.0, 2.0], "n": 10, "wrong": ["a"]}
+        del told["run"]["started"]
+        Path(command[-1]).write_text(json.dumps(told | {"epochs": [{"minutes": 1, "cpu_minutes": 1, "error": 0.1}]}))
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert train("ours", asked, "ours", tmp_path) == train("ours", asked, "ours", tmp_path)
+    assert len(requests) == 1
+    train("ours", replace(asked, epochs=3), "ours", tmp_path)
+    assert len(requests) == 2
 
 
 def test_pairs_are_counted_on_the_seeds_of_both() -> None:
