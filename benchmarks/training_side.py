@@ -60,7 +60,8 @@ def ours(run: Run, clock: Clock, folder: Path) -> tuple[Sequence[str], np.ndarra
     """Train as `python train.py` does; return the validation images and which of them are right at the end."""
     from pets import machine
 
-    machine.keep_freed_memory()  # as the command line does
+    machine.sleep_while_waiting()  # as the command line does
+    machine.keep_freed_memory()
     import lightning
 
     from benchmarks.ours import config, of_table

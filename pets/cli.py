@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pets.console import path_text
 from pets.errors import UserError, advice, explain, is_user_error
-from pets.machine import isolated, keep_freed_memory, quiet_lightning
+from pets.machine import isolated, keep_freed_memory, quiet_lightning, sleep_while_waiting
 from pets.private_api import hydra_flags
 from pets.runs import resume
 from pets.runs.compose import Conf, each_value
@@ -193,8 +193,7 @@ def _refuse(error: Exception) -> NoReturn:
 def _check_and_start(cfg: DictConfig) -> float | None:
     """Check the configuration; then import the task's module, and with it torch and Lightning, and run it."""
     check(cfg)
-    # OpenMP threads that spin while they wait take the cores from the loader's workers: several times slower on two.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sleep_while_waiting()  # before torch
     if "find_unused_parameters" in str(cfg.trainer.strategy):
         # torch advises against it in every epoch without a frozen layer; it reads this when it is imported.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

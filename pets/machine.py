@@ -39,6 +39,15 @@ LARGEST_BLOCKS = (1 << 31) - 1, 1 << 25
 """Bytes up to which a block comes from the heap: all that mallopt's int can say, or what glibc before 2.35 allows."""
 
 
+def sleep_while_waiting() -> None:
+    """Let OpenMP's threads sleep while they wait for work, unless the environment says otherwise.
+
+    By default they spin for a while, on cores that the loader's workers or other programs need: on two busy cores an
+    epoch takes several times as long. To be called before torch is imported; processes that are started inherit it.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def keep_freed_memory() -> None:
     """Let glibc keep the memory of a tensor that is gone for the next one, in this process and those it forks.
 

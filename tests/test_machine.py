@@ -162,3 +162,19 @@ def test_a_c_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
     keep_freed_memory()
     return_freed_memory()
+
+
+WAITING = "from pets.machine import sleep_while_waiting; sleep_while_waiting(); import torch; torch.ones(1)"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what GNU's OpenMP prints")
+@pytest.mark.parametrize(("variables", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_the_environment_says_otherwise(
+    variables: dict[str, str], policy: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING],
+        capture_output=True, text=True, check=True, env=environment | {"OMP_DISPLAY_ENV": "TRUE"} | variables,
+    )  # fmt: skip
+    assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr
