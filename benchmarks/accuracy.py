@@ -32,6 +32,7 @@ from benchmarks.training_side import PRETRAINED, Run
 from pets.data.groups import fold_of
 from pets.data.labels import Vocab
 from pets.data.sources.folder import list_images
+from pets.evaluation.figures.style import write_figure
 from pets.files import write_csv
 
 FOLDS = 5
@@ -116,7 +117,7 @@ def _keep(options: argparse.Namespace, facts: dict[str, object], measured: Seque
     body = {"machine": facts, "settings": settings, "runs": [each.plain() for each in measured]}
     options.out.joinpath("accuracy.json").write_text(json.dumps(body, indent=1) + "\n")
     options.out.joinpath("accuracy.md").write_text(markdown(measured))
-    picture(measured).savefig(options.out / "accuracy.png", dpi=150)
+    write_figure(options.out / "accuracy.png", picture(measured))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

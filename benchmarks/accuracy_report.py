@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from pets.evaluation.comparison import mcnemar_p
+from pets.evaluation.figures.style import GRID, SERIES, styled
 from pets.evaluation.intervals import wilson
 from pets.sweep.ranking import table
 
@@ -116,7 +117,8 @@ def _pairs(found: dict[str, Runs]) -> str:
         if name == "fastai" or other not in found:
             continue
         only_first, only_second = discordant(found[name], found[other])
-        rows.append([name, other, str(only_first), str(only_second), f"{mcnemar_p(only_first, only_second):.4f}"])
+        p = mcnemar_p(only_first, only_second)
+        rows.append([name, other, str(only_first), str(only_second), f"{p:.4f}" if p >= 1e-4 else "< 0.0001"])
     return table(["contender", "against", "only it is wrong", "only the other", "exact McNemar p"], rows)
 
 
@@ -140,22 +142,23 @@ def curve(runs: Runs, clock: str = "minutes") -> list[tuple[float, float]]:
     ]
 
 
+@styled
 def picture(measured: Sequence[Measured]) -> Figure:
     """Draw error against minutes, and against minutes of processors: thin, each seed; thick, all of them."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(8, 3.6))
     axes = figure.subplots(1, 2, sharey=True)
     clocks = {"minutes": "minutes from the start of the process", "cpu_minutes": "minutes of processors"}
     shown = [(name, runs) for name, runs in contenders(measured).items() if not name.startswith("ours,")]
     for ax, (clock, label) in zip(axes, clocks.items(), strict=True):
-        for number, (name, runs) in enumerate(shown):
+        for colour, (name, runs) in zip(SERIES, shown, strict=False):
             for run in runs.values():
                 points = [(epoch[clock], 100 * epoch["error"]) for epoch in run.epochs]
-                ax.plot(*zip(*points, strict=True), color=f"C{number}", alpha=0.25, linewidth=1)
+                ax.plot(*zip(*points, strict=True), color=colour, alpha=0.25, linewidth=1)
             points = [(minutes, 100 * error) for minutes, error in curve(runs, clock)]
-            ax.plot(*zip(*points, strict=True), color=f"C{number}", marker="o", linewidth=2.5, label=name)
+            ax.plot(*zip(*points, strict=True), color=colour, marker="o", linewidth=2.5, label=name)
         ax.set_xlabel(label)
         ax.set_xlim(left=0)
-        ax.grid(alpha=0.3)
+        ax.grid(color=GRID)
     axes[0].set_yscale("log")
     for axis in (axes[0].yaxis.set_major_formatter, axes[0].yaxis.set_minor_formatter):
         axis("{x:.3g}")  # 20, not 2 x 10^1
