@@ -64,12 +64,12 @@ def unknown_figure(detectors: Mapping[str, Scores]) -> Figure:
     """Draw histograms of the scores of known and unknown images, a panel a detector, with its AUROC.
 
     Args:
-        detectors: Name of a detector to its scores in [0, 1] of (known, unknown) images, (m,) and (n,).
+        detectors: Name of a detector to its scores of (known, unknown) images, (m,) and (n,).
     """
     figure = Figure(figsize=(4.2 * len(detectors), 3.2))
     panels = figure.subplots(1, len(detectors), sharey=True, squeeze=False)[0]
-    edges = np.linspace(0, 1, 21)
     for axes, (name, scores) in zip(panels, detectors.items(), strict=True):
+        edges = np.histogram_bin_edges(np.concatenate(scores), 20)
         for values, label, colour in zip(scores, ("known", "unknown"), (ACCENT, WRONG), strict=True):
             weights = np.full(len(values), 1 / len(values))
             style = {"color": colour, "weights": weights, "label": f"{label} ({len(values)} images)"}
@@ -77,7 +77,7 @@ def unknown_figure(detectors: Mapping[str, Scores]) -> Figure:
             axes.hist(values, edges, histtype="step", linewidth=1.4, **style)
         area, low, high = auroc(*scores)
         axes.set_title(f"{name}\nAUROC {area:.3f}, 95% interval {low:.3f} to {high:.3f}", fontsize=9)
-        axes.set(xlim=(0, 1), xlabel="highest probability")
+        axes.set(xlim=(edges[0], edges[-1]), xlabel="score")
         axes.grid(axis="y", color=GRID)
     panels[0].set_ylabel("share of the images")
     panels[0].legend(loc="upper left")

@@ -154,7 +154,7 @@ def _logger(node: DictConfig, resumed_step: int | None) -> Logger:
 
 def evaluation(cfg: DictConfig) -> Options:
     """Return the options of an evaluation."""
-    chosen = {key: cfg.evaluate[key] for key in ("cluster", "top_losses", "precision", "embedding")}
+    chosen = {key: cfg.evaluate[key] for key in ("cluster", "top_losses", "precision", "false_alarms", "embedding")}
     return Options(**chosen, tta_n=cfg.tta.n, tta_beta=cfg.tta.beta)
 
 

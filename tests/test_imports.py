@@ -24,9 +24,9 @@ WITHIN = {
     "schedule": "recipe one_cycle lr_range",
     "augment": "uniforms geometry lighting steps erasing trivial mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form logistic head_solver head losses metrics "
-    "layer_groups network precision checkpoint classifier",
-    "evaluation": "intervals comparison predictions features threshold interpretation label_doubts report tta gradcam "
-    "evaluate figures embedding artifacts walkthrough",
+    "layer_groups network precision unknown checkpoint classifier",
+    "evaluation": "intervals comparison predictions features threshold interpretation label_doubts report tta unknown "
+    "gradcam evaluate figures embedding artifacts walkthrough",
     "evaluation/figures": "style lr_curve choice schedule sweep classes confusion reliability grids batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card "
     "corrections page server",

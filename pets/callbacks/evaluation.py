@@ -16,6 +16,7 @@ from pets.evaluation.features import FeatureStore
 from pets.evaluation.figures.classes import worst_classes
 from pets.files import or_warn
 from pets.model.classifier import Classifier
+from pets.runs.run_folder import RunFolder
 from pets.settings.parts import Part
 
 log = logging.getLogger(__name__)
@@ -63,15 +64,19 @@ def evaluate_parts(
 ) -> dict[str, float]:
     """Evaluate at the trainer's precision; leave `<folder>/<part>/`, figures and numbers in the loggers, a summary.
 
+    With `false_alarms`, the detector of unknown images becomes `<folder>/unknown.safetensors`.
+
     Predictions come from the features of a store where there is one, and else from the images.
 
     Returns:
         The key numbers of all parts, the same in every process.
     """
     with trainer.precision_plugin.forward_context():
-        evaluations = evaluate(model, data, parts, options, store)
+        evaluations = evaluate(model, data, parts, options, store, trainer.precision_plugin)
     metrics = {name: value for evaluation in evaluations for name, value in key_numbers(evaluation).items()}
     if trainer.is_global_zero:
+        if detector := evaluations[0].detector:
+            detector.save(RunFolder(folder).unknown, model.state_dict())
         for evaluation in evaluations:
             _leave(evaluation, trainer, model, data, options, folder / evaluation.part)
         news = {name: value for name, value in metrics.items() if name not in trainer.callback_metrics}

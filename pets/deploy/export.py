@@ -13,7 +13,7 @@ from torch.export import Dim, ExportedProgram
 
 from pets import console
 from pets.augment.batch import evaluate_images
-from pets.deploy.artifact import WEIGHTS, Artifact
+from pets.deploy.artifact import DETECTOR, WEIGHTS, Artifact
 from pets.deploy.exportable import Exportable
 from pets.deploy.metadata import write_metadata
 from pets.errors import UserError
@@ -22,7 +22,9 @@ from pets.model.weights import first_line
 
 PROGRAM, ONNX, CARD, SCRIPT = "model.pt2", "model.onnx", "README.md", "predict.py"
 TOLERANCE = 1e-4
-"""Largest difference of a probability between any two of the exported forms."""
+"""Largest difference of an output between any two of the exported forms; of an output above 1, in parts of it."""
+Runner = Callable[[Tensor], tuple[Tensor, ...]]
+"""From squares uint8 (B, 3, S, S) to the outputs."""
 _ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -39,7 +41,7 @@ def export(artifact: Artifact, folder: str | Path, card: str, *, onnx: bool) -> 
     `card` is the text of README.md, and model.onnx needs the extra `onnx`.
 
     Returns:
-        For model.pt2 and model.onnx the largest difference of a probability from the network's.
+        For model.pt2 and model.onnx the largest difference of an output from the network's, as in `TOLERANCE`.
 
     Raises:
         FileExistsError: The folder exists.
@@ -53,6 +55,8 @@ def export(artifact: Artifact, folder: str | Path, card: str, *, onnx: bool) -> 
     try:
         write_metadata(artifact.metadata, part)
         tensors = {name: tensor.contiguous() for name, tensor in artifact.network.state_dict().items()}
+        if artifact.detector is not None:
+            tensors |= {f"{DETECTOR}{name}": tensor for name, tensor in artifact.detector.state_dict().items()}
         safetensors.torch.save_file(tensors, part / WEIGHTS)
         write_text(part / CARD, card)
         shutil.copyfile(Path(__file__).with_name(SCRIPT), part / SCRIPT)
@@ -94,13 +98,13 @@ def export_program(artifact: Artifact) -> ExportedProgram:
 
 
 def write_onnx(program: ExportedProgram, artifact: Artifact, path: Path) -> None:
-    """Write a program as one ONNX file with the input `images` and the output `probabilities`."""
+    """Write a program as one ONNX file: `images` in, `probabilities` and, with a detector, `familiarity` out."""
     torch.onnx.export(
         program,
         (_noise(artifact.metadata.presize.size, 2),),
         path,
         input_names=["images"],
-        output_names=["probabilities"],
+        output_names=["probabilities"] if artifact.detector is None else ["probabilities", "familiarity"],
         dynamo=True,
         external_data=False,
         verbose=False,
@@ -112,29 +116,33 @@ def _noise(side: int, n: int) -> Tensor:
     return torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=generator)
 
 
-def _program_runner(path: Path) -> Callable[[Tensor], Tensor]:
-    runner: Callable[[Tensor], Tensor] = torch.export.load(path).module()
-    return runner
+def _program_runner(path: Path) -> Runner:
+    program = torch.export.load(path).module()
+    return lambda images: outputs if isinstance(outputs := program(images), tuple) else (outputs,)
 
 
-def _onnx_runner(path: Path) -> Callable[[Tensor], Tensor]:
+def _onnx_runner(path: Path) -> Runner:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+    return lambda images: tuple(map(torch.from_numpy, session.run(None, {"images": images.numpy()})))
 
 
-def _difference(artifact: Artifact, runner: Callable[[Tensor], Tensor], name: str) -> float:
-    """Return the largest difference from the network's probabilities; 3 images, as the batch must be dynamic."""
+@torch.no_grad()
+def _difference(artifact: Artifact, runner: Runner, name: str) -> float:
+    """Return the largest difference from the network's outputs; 3 images, as the batch must be dynamic."""
     presize = artifact.metadata.presize
     sides = {presize.size, presize.size // 2 + 1} if presize.method == "native" else {presize.size}
     difference = 0.0
     for side in sides:
         images = _noise(side, 3)
-        with torch.no_grad():
-            logits = artifact.network(evaluate_images(images, torch.full((3,), float(side)), artifact.metadata.size))
-            apart = (runner(images) - artifact.network.loss.probabilities(logits)).abs().max()
-        difference = apart.clamp(min=difference).item()  # NaN stays
+        given = evaluate_images(images, torch.full((3,), float(side)), artifact.metadata.size)
+        wanted = [artifact.network.loss.probabilities(artifact.network(given))]
+        if artifact.detector is not None:
+            wanted.append(artifact.detector(artifact.network.features(given)))
+        for output, own in zip(runner(images), wanted, strict=True):
+            apart = ((output - own).abs() / own.abs().clamp(min=1)).max()
+            difference = apart.clamp(min=difference).item()  # NaN stays
     if not difference <= TOLERANCE:
         raise UserError(f"{name} differs from the network by {difference:.1e}, more than {TOLERANCE:.0e}")
     return difference

@@ -12,6 +12,8 @@ EXACT_REDUCTION = 3
 class Exportable(nn.Module):
     """Resize, scale, normalise, network, probabilities: uint8 (B, 3, S, S) -> float32 (B, C).
 
+    With a detector of unknown images the familiarity, float32 (B,), is a second output.
+
     S is the side of the presized square: the size of the canvas, or with native presizing anything up to it, the same
     for all images of a batch. The resize equals `evaluate_images` on a CPU bit for bit, but is written as two matrix
     products: the antialiased kernel is in no export format on all devices.
@@ -26,6 +28,7 @@ class Exportable(nn.Module):
         super().__init__()
         # The archive of a program knows plainly stored tensors only.
         self.network = artifact.network.to(memory_format=torch.contiguous_format)
+        self.detector = artifact.detector
         presize, size = artifact.metadata.presize, artifact.metadata.size
         self.native = presize.method == "native"
         self.dtype = torch.float32 if presize.size <= EXACT_REDUCTION * size else torch.float64
@@ -36,16 +39,17 @@ class Exportable(nn.Module):
         self.register_buffer("weights", weights.to(self.dtype))
         self.register_buffer("one", one.to(self.dtype))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return probabilities float32 (B, C) of squares uint8 (B, 3, S, S)."""
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Return probabilities float32 (B, C) of squares uint8 (B, 3, S, S); with a detector, the familiarity too."""
         weights, one = self.weights, self.one
         if self.native:
             columns = self.columns[: images.shape[-1]]
             weights, one = (part.to(self.dtype) for part in resize_weights(columns, self.rows))
         pixels = _rounded(images.to(self.dtype) @ weights.T, one)
         pixels = _rounded(weights @ pixels, one).float()
-        probabilities: Tensor = self.network.loss.probabilities(self.network(pixels / 255))
-        return probabilities
+        features = self.network.features(pixels / 255)
+        probabilities: Tensor = self.network.loss.probabilities(self.network.head[-1](features))
+        return probabilities if self.detector is None else (probabilities, self.detector(features))
 
 
 def _rounded(sums: Tensor, one: Tensor) -> Tensor:

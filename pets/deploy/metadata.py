@@ -48,6 +48,7 @@ class ModelJson:
     interpolation: Literal[INTERPOLATION]  # type: ignore[valid-type]
     threshold: Share | None
     pets_version: Name
+    false_alarms: Annotated[float, Field(gt=0, lt=1)] | None = None
     groups: int = SPEC_SINCE_02["groups"]
     drop_path: float | None = SPEC_SINCE_02["drop_path"]
     class_token: bool = SPEC_SINCE_02["class_token"]
@@ -86,6 +87,8 @@ class Metadata:
     """Side of the images given to the network, in pixels."""
     threshold: float | None = None
     """Probability below which a prediction means none of the classes; None: every prediction is accepted."""
+    false_alarms: float | None = None
+    """Share of the images of the classes that a detector was made to refuse; None: no detector is with the weights."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -100,6 +103,7 @@ class Metadata:
             "size": self.size,
             "interpolation": INTERPOLATION,
             "threshold": self.threshold,
+            "false_alarms": self.false_alarms,
             "pets_version": version("pets"),
         }
 
@@ -123,7 +127,7 @@ class Metadata:
         except UserError as error:
             raise UserError(f"{origin}: {error}") from None
         spec = {key: values[key] for key in ("version", "weights", *SPEC_KEYS)} | since
-        return cls(spec, presize, values["size"], values["threshold"])
+        return cls(spec, presize, values["size"], values["threshold"], values.get("false_alarms"))
 
 
 def write_metadata(metadata: Metadata, folder: Path) -> None:

@@ -66,6 +66,11 @@ def _facts(metadata: Metadata) -> str:
     }
     if metadata.threshold is not None:
         rows["Threshold"] = f"below a probability of {metadata.threshold:.3f} it is none of the classes"
+    if metadata.false_alarms is not None:
+        rows["None of the classes"] = (
+            "what the second output, `familiarity`, is below 0 for; chosen so that of images of the classes "
+            f"{metadata.false_alarms:.1%} are refused"
+        )
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())])
 
 
@@ -112,7 +117,7 @@ def _limits(metadata: Metadata, metrics: Mapping[str, Any] | None) -> str:
         "The error holds for images like those it was measured on. Other cameras, poses and mixed breeds are harder.",
         "One image, one class: of several animals in an image it names one.",
     ]
-    if metadata.threshold is None:
+    if metadata.threshold is None and metadata.false_alarms is None:
         lines.append("Every image gets a class, one that shows none of them too.")
     if metrics and "test/error_rate" not in metrics:
         lines.append("What was chosen by looking at the validation part makes its error a little too low.")

@@ -25,6 +25,7 @@ def answer(prediction: Prediction) -> dict[str, Any]:
         "label": prediction.label,
         "probability": prediction.probability,
         "accepted": prediction.accepted,
+        "familiarity": prediction.familiarity,
         "top": [{"label": label, "probability": probability} for label, probability in prediction.top],
     }
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 Image8 = NDArray[np.uint8]
 Floats = NDArray[np.float64]
-Model = Callable[[Image8], NDArray[np.float32]]
+Model = Callable[[Image8], list[NDArray[np.float32]]]
 
 FOLDER = Path(__file__).resolve().parent
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
@@ -33,15 +33,17 @@ def main() -> None:
     photos = parser.parse_args().photos
     run = load()
     for photo in photos:
-        probabilities = run(presized(read(photo), **metadata["presize"]))
+        probabilities, *familiarity = run(presized(read(photo), **metadata["presize"]))
         best = np.argsort(-probabilities, kind="stable")[:5]
         known = metadata["threshold"] is None or probabilities[best[0]] >= metadata["threshold"]
+        known = known and all(value >= 0 for value in familiarity)
         ranking = ", ".join(f"{metadata['classes'][index]} {probabilities[index]:.4f}" for index in best)
         print(f"{photo}: {ranking if known else f'none of the classes ({ranking})'}")
 
 
 def load() -> Model:
-    """Return the model: from a square uint8 (S, S, 3) to a probability for each class, float32 (C,)."""
+    """Return the model: from a square uint8 (S, S, 3) to a probability for each class, float32 (C,), and how familiar
+    the square is, float32 (), if the model tells what shows none of its classes: that is so below 0."""
     if (FOLDER / "model.onnx").exists():
         try:
             import onnxruntime
@@ -49,12 +51,17 @@ def load() -> Model:
             pass
         else:
             session = onnxruntime.InferenceSession(FOLDER / "model.onnx", providers=["CPUExecutionProvider"])
-            return lambda square: session.run(None, {"images": square.transpose(2, 0, 1)[None]})[0][0]
+            return lambda square: [x[0] for x in session.run(None, {"images": square.transpose(2, 0, 1)[None]})]
     import torch
 
     # Where a file of this kind holds a pickle, torch opens it. There is none in this one; open none of a stranger's.
     program = torch.export.load(FOLDER / "model.pt2").module()
-    return lambda square: program(torch.from_numpy(square.transpose(2, 0, 1)[None].copy()))[0].detach().numpy()
+
+    def predict(square: Image8) -> list[NDArray[np.float32]]:
+        outputs = program(torch.from_numpy(square.transpose(2, 0, 1)[None].copy()))
+        return [x[0].detach().numpy() for x in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+    return predict
 
 
 def read(path: str) -> Image8:

@@ -21,7 +21,7 @@ def writing(path: Path, predictor: Predictor) -> Iterator[Write]:
     """Give a function that writes a row to a .csv or .jsonl file, which gets its name when all rows are in it.
 
     A row has the file, the most probable classes with their probabilities, the error if there is one and, if the
-    model has a threshold, whether the prediction is accepted.
+    model may refuse an image, whether the prediction is accepted.
     """
     with replacing(path) as file:
         stream = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
@@ -31,7 +31,7 @@ def writing(path: Path, predictor: Predictor) -> Iterator[Write]:
 def _csv_rows(stream: IO[str], predictor: Predictor) -> Write:
     ranks = range(1, min(predictor.top_k, len(predictor.classes)) + 1)
     columns = [name if rank == 1 else f"{name}_{rank}" for rank in ranks for name in ("label", "probability")]
-    decision = [] if predictor.threshold is None else ["accepted"]
+    decision = ["accepted"] if predictor.refuses else []
     writer = csv.writer(stream)
     writer.writerow(["file", *columns, *decision, "error"])
 
@@ -54,7 +54,7 @@ def _json_lines(stream: IO[str], predictor: Predictor) -> Write:
         else:
             top = [{"label": label, "probability": round(probability, 6)} for label, probability in result.top]
             row |= {**top[0], "top": top}
-            if predictor.threshold is not None:
+            if predictor.refuses:
                 row["accepted"] = result.accepted
         stream.write(json.dumps(row) + "\n")
 

@@ -72,11 +72,14 @@ class Prediction:
     probability: float
     """Its probability, in [0, 1]."""
     accepted: bool
-    """False if the probability is below the model's threshold: the image shows none of the classes."""
+    """False if the image shows none of the classes: its probability is below the model's threshold, or it is so
+    unlike the images of the classes that `familiarity` is below 0."""
     top: tuple[tuple[str, float], ...]
     """The most probable classes with their probabilities, the first one first."""
     probabilities: NDArray[np.float32]
     """float32 (C,), in the order of `Predictor.classes`."""
+    familiarity: float | None = None
+    """What the model's `UnknownDetector` says, in nats above its threshold; None: it has none."""
 
     def __str__(self) -> str:
         ranking = ", ".join(f"{label} {probability:.3f}" for label, probability in self.top)
@@ -92,6 +95,7 @@ class Predictor:
     Attributes:
         classes: Names of the classes.
         threshold: Probability below which a prediction is not accepted, or None.
+        detector: What tells images of none of the classes by their features, or None.
         origin: The checkpoint, or the exported folder.
     """
 
@@ -101,6 +105,7 @@ class Predictor:
         try:
             self.device = torch.device(device)
             self.network = artifact.network.to(self.device)
+            self.detector = None if artifact.detector is None else artifact.detector.to(self.device)
         except (RuntimeError, AssertionError) as error:  # torch's for an unknown and for an absent device
             raise UserError(f"predict.device={device!r}: {first_line(error)}") from error
         self.metadata = artifact.metadata
@@ -125,6 +130,11 @@ class Predictor:
             ValueError: A file is damaged, or not one that this release writes; in one line.
         """
         return cls(read_artifact(path), device=device, batch_size=batch_size, top_k=top_k)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it may say that an image shows none of the classes: it has a threshold or a detector."""
+        return self.threshold is not None or self.detector is not None
 
     @overload
     def __call__(self, images: ImageLike) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is a sequence too
@@ -191,17 +201,22 @@ class Predictor:
         with torch.inference_mode():
             canvases = torch.stack([canvas for canvas, _ in squares]).to(self.device)
             sides = torch.tensor([float(side) for _, side in squares], device=self.device)
-            logits = self.network(evaluate_images(canvases, sides, self.metadata.size))
-            probabilities = self.network.loss.probabilities(logits.float())
+            features = self.network.features(evaluate_images(canvases, sides, self.metadata.size))
+            probabilities = self.network.loss.probabilities(self.network.head[-1](features).float())
+            familiarity = [None] * len(squares) if self.detector is None else self.detector(features).tolist()
             # Stable: of equal probabilities the first class wins, as in an evaluation.
             values, indices = (x[:, : self.top_k] for x in probabilities.sort(dim=1, descending=True, stable=True))
         rows = probabilities.cpu().numpy()
         if not np.isfinite(rows).all():
             raise UserError(f"{self.origin}: the model's outputs are not finite: its weights are spoiled")
-        return [self._prediction(*row) for row in zip(rows, values.tolist(), indices.tolist(), strict=True)]
+        columns = rows, values.tolist(), indices.tolist(), familiarity
+        return [self._prediction(*row) for row in zip(*columns, strict=True)]
 
-    def _prediction(self, probabilities: NDArray[np.float32], values: list[float], indices: list[int]) -> Prediction:
+    def _prediction(
+        self, probabilities: NDArray[np.float32], values: list[float], indices: list[int], familiarity: float | None
+    ) -> Prediction:
         top = tuple((self.classes[index], value) for index, value in zip(indices, values, strict=True))
         label, probability = top[0]
-        accepted = self.threshold is None or probability >= self.threshold
-        return Prediction(label, probability, accepted, top, probabilities)
+        is_sure = self.threshold is None or probability >= self.threshold
+        is_familiar = familiarity is None or familiarity >= 0
+        return Prediction(label, probability, is_sure and is_familiar, top, probabilities, familiarity)

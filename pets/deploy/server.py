@@ -184,7 +184,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _model(self, query: Mapping[str, str]) -> None:
         predictor = self.server.predictor
-        self._send_json({"classes": list(predictor.classes), "threshold": predictor.threshold, "max_bytes": MAX_BODY})
+        self._send_json(
+            {
+                "classes": list(predictor.classes),
+                "threshold": predictor.threshold,
+                "false_alarms": predictor.metadata.false_alarms,
+                "max_bytes": MAX_BODY,
+            }
+        )
 
     def _predict(self, query: Mapping[str, str]) -> None:
         photograph = self._body()

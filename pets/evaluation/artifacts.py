@@ -116,6 +116,8 @@ def console(evaluation: Evaluation, folder: Path | None) -> str:
         lines.append(_tta_line(evaluation))
     if "threshold" in whole:
         lines.append(_threshold_line(evaluation))
+    if "unknown" in whole:
+        lines.append(_unknown_line(evaluation))
     where = [] if folder is None else [f"  pictures and tables: {path_text(folder)}"]
     return "\n".join([*lines, *_confusion_lines(predictions), *where])
 
@@ -148,4 +150,13 @@ def _threshold_line(evaluation: Evaluation) -> str:
     return (
         f"  from probability {chosen['value']:.3f} on: {chosen['accepted']} of {evaluation.report['n']:,} images "
         f"accepted, {said}"
+    )
+
+
+def _unknown_line(evaluation: Evaluation) -> str:
+    unknown = evaluation.report["unknown"]
+    value, low, high = (unknown["share"][key] for key in ("value", "low", "high"))
+    return (
+        f"  {unknown['refused']} of {evaluation.report['n']:,} images taken for none of the classes, {value:.1%} "
+        f"(95% interval {low:.1%} to {high:.1%}, wanted {unknown['wanted']:.1%})"
     )

@@ -11,10 +11,14 @@ from pets.evaluation.predictions import Predictions, infer
 from pets.evaluation.report import report
 from pets.evaluation.threshold import accepted, choose_threshold
 from pets.evaluation.tta import compare, tta
+from pets.evaluation.unknown import fit_detector, refused
 from pets.model.metrics import expected_calibration_error, reliability_bins
+from pets.model.unknown import UnknownDetector
 from pets.settings.run import Evaluate, Tta
 
 if TYPE_CHECKING:
+    from lightning.pytorch.plugins import Precision
+
     from pets.data.datamodule import ImageDataModule
     from pets.model.classifier import Classifier
     from pets.settings.parts import Part
@@ -34,6 +38,8 @@ class Options:
     """Images shown as the costliest mistakes, 1 or more."""
     precision: float | None = None
     """Precision in (0, 1] for which a threshold is chosen on the validation part; None: no threshold."""
+    false_alarms: float | None = None
+    """Share in (0, 1) of the images of the classes that an `UnknownDetector` may refuse; None: no detector."""
     embedding: bool = False
     """Show the features of the images in TensorBoard's projector."""
     tta_n: int = 0
@@ -42,7 +48,13 @@ class Options:
     """Weight in [0, 1] of the plain predictions in test-time augmentation."""
 
     def __post_init__(self) -> None:
-        Evaluate(cluster=self.cluster, top_losses=self.top_losses, precision=self.precision, embedding=self.embedding)
+        Evaluate(
+            cluster=self.cluster,
+            top_losses=self.top_losses,
+            precision=self.precision,
+            false_alarms=self.false_alarms,
+            embedding=self.embedding,
+        )
         Tta(self.tta_n, self.tta_beta)
 
 
@@ -53,7 +65,9 @@ class Evaluation:
     part: Part
     predictions: Predictions
     report: dict[str, Any]
-    """Plain values: what `report` returns, with `tta` and `threshold` where they were asked for."""
+    """Plain values: what `report` returns, with `tta`, `threshold` and `unknown` where they were asked for."""
+    detector: UnknownDetector | None = None
+    """Tells images of none of the classes, if that was asked for."""
 
 
 def evaluate(
@@ -62,16 +76,22 @@ def evaluate(
     parts: Sequence[Part],
     options: Options,
     store: FeatureStore | None = None,
+    precision: Precision | None = None,
 ) -> list[Evaluation]:
     """Predict parts of the data, each image once and as often again as test-time augmentation asks, and report on them.
 
     Under several processes all of them take part, and all return the evaluations of the whole parts. A threshold is
-    chosen on the validation part, whichever parts are asked for.
-    With a store, predictions come from its features, and no image is looked at again.
+    chosen on the validation part, whichever parts are asked for. A detector of unknown images learns from the training
+    part, and its threshold is chosen on the validation part too.
+    With a store, predictions come from its features, and no image is looked at again. `precision` is that of the
+    features for the detector where there is no store.
     """
     needed = parts if options.precision is None else ("valid", *parts)
     plain = {part: _predict(classifier, data, part, store) for part in dict.fromkeys(needed)}
     threshold = None if options.precision is None else choose_threshold(plain["valid"], options.precision)
+    detector, seen = None, store or FeatureStore(classifier, data, precision)
+    if options.false_alarms is not None:
+        detector = fit_detector(seen, len(classifier.classes), options.false_alarms)
     evaluations = []
     for part in parts:
         result = report(plain[part])
@@ -79,7 +99,9 @@ def evaluate(
             result["threshold"] = {"precision_wanted": options.precision, **accepted(plain[part], threshold)}
         if options.tta_n:
             result["tta"] = _tta_report(classifier, data, part, plain[part], options)
-        evaluations.append(Evaluation(part, plain[part], result))
+        if detector is not None:
+            result["unknown"] = refused(detector, seen.features(part).values)
+        evaluations.append(Evaluation(part, plain[part], result, detector))
     return evaluations
 
 
@@ -107,6 +129,8 @@ def key_numbers(evaluation: Evaluation) -> dict[str, float]:
         numbers |= {"threshold": chosen["value"], "threshold_coverage": chosen["coverage"]}
         if chosen["precision"]:
             numbers["threshold_precision"] = chosen["precision"]["value"]
+    if "unknown" in whole:
+        numbers["refused"] = whole["unknown"]["share"]["value"]
     if "tta" in whole:
         blended = whole["tta"]
         rate = blended["error_rate"]["tta"]

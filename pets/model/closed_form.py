@@ -59,13 +59,18 @@ def discriminant_of(moments: Moments, shrinkage: float, n_features: int | None =
         raise UserError(f"model.head.init=lda: class {empty[0]} has no item to learn from")
     means = moments.sums / moments.counts.unsqueeze(1)
     covariance = (moments.products - means.T @ moments.sums) / moments.counts.sum()
-    scale = covariance.diagonal().sum() / (n_features or len(covariance))
-    if not scale > ROUNDING * moments.products.diagonal().mean():
+    if not covariance.trace() > ROUNDING * moments.products.trace():
         raise UserError("model.head.init=lda: the features do not differ within the classes")
-    covariance *= 1 - shrinkage
-    covariance.diagonal().add_(shrinkage * scale)
-    factor, failed = torch.linalg.cholesky_ex(covariance)
+    factor, failed = torch.linalg.cholesky_ex(shrink(covariance, shrinkage, n_features))
     if failed:
         raise UserError(f"model.head.shrinkage={shrinkage} is too small: the features' covariance is singular")
     weight = torch.cholesky_solve(means.T, factor).T
     return weight, -0.5 * (weight * means).sum(1)
+
+
+def shrink(covariance: Tensor, shrinkage: float, n_features: int | None = None) -> Tensor:
+    """Return (1 - shrinkage) S + shrinkage tr(S) / F times the identity, of S (D, D); F is D unless it is given."""
+    scale = covariance.trace() / (n_features or len(covariance))
+    shrunk = (1 - shrinkage) * covariance
+    shrunk.diagonal().add_(shrinkage * scale)
+    return shrunk

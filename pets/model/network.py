@@ -116,6 +116,11 @@ class Network(nn.Module):
         features: Tensor = self.backbone(normalised.contiguous(memory_format=torch.channels_last))
         return features
 
+    def features(self, images: Tensor) -> Tensor:
+        """Return what the last layer receives, (B, F), of images float (B, 3, h, w) in [0, 1]."""
+        features: Tensor = self.head[:-1](self.feature_map(images))
+        return features
+
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, C) of images float (B, 3, h, w) in [0, 1]."""
         logits: Tensor = self.head(self.feature_map(images))

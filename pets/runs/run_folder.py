@@ -38,6 +38,8 @@ class RunFolder:
         """Which image is in which part."""
         self.metrics = self.path / "metrics.json"
         """The final metrics and what they rest on."""
+        self.unknown = self.path / "unknown.safetensors"
+        """What tells images of none of the classes by the features of the final weights."""
         self.history = self.path / "history.csv"
         """A row an epoch."""
         self.job = self.path / "job.json"

@@ -46,6 +46,8 @@ class Evaluate:
     """images shown as the costliest mistakes, each beside where the network looked"""
     precision: Annotated[float, Field(gt=0, le=1)] | None = None
     """choose, on valid, the probability from which this share of the predictions is right; null: none"""
+    false_alarms: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """tell images of none of the classes by their features, and refuse this share of those of the classes; null: no"""
     embedding: bool = False
     """show features and thumbnails in TensorBoard's projector"""
 

@@ -36,6 +36,8 @@ def run(cfg: DictConfig) -> None:
     if metrics and artifact.metadata.threshold is None:
         metadata = dataclasses.replace(artifact.metadata, threshold=metrics.get("valid/threshold"))
         artifact = artifact._replace(metadata=metadata)
+    if cfg.export.metrics and (beside := RunFolder(Path(cfg.export.metrics).parent).unknown).is_file():
+        artifact = artifact.with_detector(beside)
     run = RunFolder.of_checkpoint(artifact.origin)
     config = saved.read_yaml(run.config) if run and run.config.is_file() else None
     card = model_card(

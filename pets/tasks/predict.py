@@ -58,7 +58,7 @@ class Tally:
         if more := sum(count > 0 for count in self.labels.values()) - len(common):
             lines.append(f"  and {more} more classes")
         if self.refused:
-            lines.append(f"  {self.refused:,} below the threshold: none of the classes")
+            lines.append(f"  {self.refused:,} refused: none of the classes")
         return lines
 
 

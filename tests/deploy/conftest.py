@@ -14,6 +14,8 @@ from pets.deploy.artifact import read_artifact
 from pets.deploy.export import export, missing_for_onnx
 from pets.deploy.model_card import model_card
 from pets.model.classifier import Classifier
+from pets.model.unknown import UnknownDetector
+from pets.runs.run_folder import RunFolder
 
 SIDE, SIZE = 64, 48
 BREEDS = ("Birman", "great_pyrenees", "pug")
@@ -53,6 +55,30 @@ def export_folder(checkpoint: Path, folder: Path, *, onnx: bool = False) -> Path
     card = model_card(artifact.metadata, metrics=None, config=None, licence=None, onnx=onnx)
     export(artifact, folder, card, onnx=onnx)
     return folder
+
+
+def leave_detector(run_dir: Path, classifier: Classifier) -> Path:
+    """Leave the detector of unknown images in a run folder, as an evaluation does, made of random features."""
+    features = torch.rand(30, 16, generator=torch.Generator().manual_seed(0))
+    detector = UnknownDetector.fit(features[:12], torch.arange(12) % 3, features[12:], 3, 0.25)
+    path = RunFolder(run_dir).unknown
+    detector.save(path, classifier.state_dict())
+    return path
+
+
+@pytest.fixture(scope="session")
+def wary_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with a final checkpoint and a detector of unknown images; never written to by a test."""
+    folder = tmp_path_factory.mktemp("wary")
+    leave_detector(folder, save_checkpoint(folder / "checkpoints" / "last.ckpt"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wary(wary_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported folder of that run, with an ONNX file where one can be made; never written to by a test."""
+    folder = tmp_path_factory.mktemp("wary_export") / "model"
+    return export_folder(wary_run / "checkpoints" / "last.ckpt", folder, onnx=not missing_for_onnx())
 
 
 @pytest.fixture(scope="session")

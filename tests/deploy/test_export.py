@@ -59,7 +59,7 @@ def test_an_interrupted_export_leaves_nothing(exported: Path, tmp_path: Path, mo
 def test_files_that_predict_something_else_are_not_shipped(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_program_runner", lambda path: lambda images: torch.full((3, 3), 1 / 3))
+    monkeypatch.setattr(module, "_program_runner", lambda path: lambda images: (torch.full((3, 3), 1 / 3),))
     with pytest.raises(ValueError, match=r"^model.pt2 differs from the network by "):
         export(read_artifact(exported), tmp_path / "model", "card", onnx=False)
     assert list(tmp_path.iterdir()) == []
@@ -67,7 +67,7 @@ def test_files_that_predict_something_else_are_not_shipped(
 
 def test_an_architecture_that_cannot_be_traced_is_named(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     artifact = read_artifact(exported)
-    monkeypatch.setattr(artifact.network, "forward", lambda images: images.numpy())
+    monkeypatch.setattr(artifact.network, "feature_map", lambda images: images.numpy())
     with pytest.raises(ValueError, match=r"^model.arch=resnet18: torch.export cannot express it: "):
         module.export_program(artifact)
 

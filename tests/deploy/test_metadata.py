@@ -31,7 +31,7 @@ SPEC = {
     "drop_path": None,
     "class_token": True,
 }
-DESCRIPTION = Metadata(SPEC, Presize(256, "pad", "bicubic"), 160, 0.25)
+DESCRIPTION = Metadata(SPEC, Presize(256, "pad", "bicubic"), 160, 0.25, 0.05)
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -84,6 +84,8 @@ def test_what_a_network_says_of_itself_is_allowed(tmp_path: Path) -> None:
         ("interpolation", "nearest"),
         ("threshold", 1.5),
         ("threshold", "0.5"),
+        ("false_alarms", 0),
+        ("false_alarms", "0.05"),
         ("pets_version", None),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 30 else "",

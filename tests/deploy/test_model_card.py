@@ -22,7 +22,7 @@ CONFIG = {"data": {"source": {"_target_": "pets.data.sources.oxford_pets.OxfordP
 
 def card(**changes: Any) -> str:
     options: dict[str, Any] = {"metrics": METRICS, "config": CONFIG, "licence": "cc-by-sa-4.0", "onnx": True}
-    return model_card(Metadata(SPEC, Presize(256), 160, 0.25), **options | changes)
+    return model_card(Metadata(SPEC, Presize(256), 160, 0.25, 0.05), **options | changes)
 
 
 def test_the_error_stands_with_its_number_of_images_and_its_interval() -> None:
@@ -60,6 +60,7 @@ def test_data_licence_classes_and_threshold() -> None:
     assert "Oxford-IIIT Pet (Parkhi et al., 2012), photographs under CC BY-SA 4.0" in text
     assert "pug, Birman" in text
     assert "below a probability of 0.250 it is none of the classes" in text
+    assert "of images of the classes 5.0% are refused" in text
 
 
 def test_names_of_classes_are_shown_and_do_nothing() -> None:

@@ -1,5 +1,6 @@
 """The page as a person uses it, in a real browser: drop a photograph, read the answer, correct a label."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,7 +110,9 @@ def test_none_of_these_where_the_threshold_says_so(
     predictor: Predictor, tiny_pets: Path, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(predictor, "threshold", 1.0)
+    monkeypatch.setattr(predictor, "metadata", dataclasses.replace(predictor.metadata, false_alarms=0.05))
     page.reload()
-    expect(page.locator("#about")).to_contain_text("counts as none of them")
+    expect(page.locator("#about")).to_contain_text("less than 100.0% probable counts as none of them")
+    expect(page.locator("#about")).to_contain_text("as do 5.0% of the photographs that show one")
     page.locator("#files").set_input_files(tiny_pets / "pug_3.jpg")
     expect(page.locator(".card h2")).to_have_text("None of these")

@@ -16,8 +16,8 @@ TOP = (("pug", 0.75), ("Birman", 0.25))
 PREDICTION = Prediction("pug", 0.75, True, TOP, np.array([0.25, 0.75], np.float32))
 
 
-def model(threshold: float | None = None) -> Any:
-    return SimpleNamespace(classes=("Birman", "pug"), top_k=5, threshold=threshold)
+def model(*, refuses: bool = False) -> Any:
+    return SimpleNamespace(classes=("Birman", "pug"), top_k=5, refuses=refuses)
 
 
 def test_csv(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_csv(tmp_path: Path) -> None:
 
 
 def test_json_lines(tmp_path: Path) -> None:
-    with writing(tmp_path / "p.jsonl", model(0.5)) as write:
+    with writing(tmp_path / "p.jsonl", model(refuses=True)) as write:
         write("a.jpg", PREDICTION)
         write("c.jpg", "the file is empty")
     first, second = (json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines())
@@ -44,8 +44,8 @@ def test_json_lines(tmp_path: Path) -> None:
     assert second == {"file": "c.jpg", "label": None, "probability": None, "top": [], "error": "the file is empty"}
 
 
-def test_a_threshold_adds_a_column(tmp_path: Path) -> None:
-    with writing(tmp_path / "p.csv", model(0.5)) as write:
+def test_a_model_that_may_refuse_adds_a_column(tmp_path: Path) -> None:
+    with writing(tmp_path / "p.csv", model(refuses=True)) as write:
         write("a.jpg", PREDICTION)
         write("b.jpg", "broken")
     rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))

@@ -81,6 +81,7 @@ def test_the_answer_is_the_predictors(server: PredictionServer, predictor: Predi
         "label": expected.label,
         "probability": expected.probability,
         "accepted": True,
+        "familiarity": None,
         "top": [{"label": label, "probability": probability} for label, probability in expected.top],
     }
 

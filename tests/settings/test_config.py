@@ -70,6 +70,7 @@ TABLE: dict[str, list[Row]] = {
         ("evaluate.cluster", *FLAG),
         ("evaluate.top_losses", *COUNT),
         ("evaluate.precision", [TINY, 1, None], [0, ABOVE_1]),
+        ("evaluate.false_alarms", [TINY, BELOW_1, None], [0, 1]),
         ("evaluate.embedding", *FLAG),
         ("tta.n", [0, 1], [-1, 0.5]),
         ("tta.beta", *SHARE),
@@ -277,7 +278,8 @@ def data_module(**options: Any) -> ImageDataModule:
 
 def predictor(**options: Any) -> Predictor:
     metadata = SimpleNamespace(classes=("a", "b"), threshold=None)
-    return Predictor(SimpleNamespace(network=nn.Identity(), metadata=metadata, origin="x"), **options)  # type: ignore[arg-type]
+    artifact: Any = SimpleNamespace(network=nn.Identity(), metadata=metadata, origin="x", detector=None)
+    return Predictor(artifact, **options)
 
 
 def classifier(arch: str = "resnet18", **options: Any) -> Classifier:

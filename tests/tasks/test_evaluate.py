@@ -12,13 +12,14 @@ import pytest
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from pets import Predictor
 from pets.evaluation.predictions import Predictions
 from pets.tasks import evaluate, fit
 
 Compose = Callable[..., DictConfig]
 EXTRAS = (
     "data.split.test_pct=0.2", "model.frozen_bn=train", "loss=one_vs_rest", "evaluate.precision=0.3",
-    "evaluate.top_losses=2", "tta.n=2",
+    "evaluate.false_alarms=0.3", "evaluate.top_losses=2", "tta.n=2",
 )  # fmt: skip
 
 
@@ -67,6 +68,14 @@ def test_the_threshold_is_chosen_on_valid_and_used_on_test(fitted: Path) -> None
     assert valid["precision"]["value"] >= valid["precision_wanted"] == 0.3
     predictions = Predictions.load(fitted / "test")
     assert test["accepted"] == int((predictions.confidence >= test["value"]).sum())
+
+
+def test_the_detector_of_the_final_weights_is_kept_with_them(fitted: Path, tiny_pets: Path) -> None:
+    report = json.loads((fitted / "test" / "report.json").read_text())["unknown"]
+    assert report["share"]["value"] == metrics_of(fitted)["test/refused"]
+    assert report["wanted"] == Predictor.load(fitted).metadata.false_alarms == 0.3
+    predictions = Predictor.load(fitted)([tiny_pets / file for file in Predictions.load(fitted / "test").files])
+    assert sum(not one.accepted for one in predictions) == report["refused"]
 
 
 def test_tensorboard_stays_one_file_and_shows_figures_curves_and_numbers(fitted: Path) -> None:

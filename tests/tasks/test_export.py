@@ -9,7 +9,7 @@ import pytest
 from omegaconf import DictConfig
 
 from pets import Predictor
-from pets.tasks import export, fit, predict
+from pets.tasks import evaluate, export, fit, predict
 from tests.deploy.conftest import save_checkpoint
 
 Compose = Callable[..., DictConfig]
@@ -61,6 +61,18 @@ def test_metrics_of_other_weights_are_not_quoted(
     cfg = configured(f"ckpt_path={best}", f"export.metrics={fitted}/metrics.json")
     export.run(cfg)
     assert "| valid |" in (Path(cfg.run_dir) / "export" / "README.md").read_text()
+
+
+def test_the_detector_of_an_evaluation_is_exported_with_the_weights_that_it_saw(
+    fitted: Path, configured: Compose, tiny_config: Compose
+) -> None:
+    best = fitted / "checkpoints" / "best.ckpt"
+    evaluated = tiny_config("task=evaluate", f"ckpt_path={best}", "evaluate.false_alarms=0.25", "loss=one_vs_rest")
+    evaluate.run(evaluated)
+    cfg = configured(f"ckpt_path={best}", f"export.metrics={evaluated.run_dir}/metrics.json")
+    export.run(cfg)
+    assert Predictor.load(Path(cfg.run_dir) / "export").metadata.false_alarms == 0.25
+    assert Predictor.load(best).detector is None
 
 
 def test_a_bare_checkpoint_needs_no_run(configured: Compose, tmp_path: Path) -> None:

@@ -86,4 +86,4 @@ def test_the_tally_counts_classes_and_refusals(configured: Compose, checkpoint: 
     tally = predict.Tally()
     for photo, prediction in zip(photos := sorted(tiny_pets.glob("*.jpg")), predictor(photos), strict=True):
         tally.add(photo.name, prediction)
-    assert tally.lines() == [f"  {len(photos)} below the threshold: none of the classes"]
+    assert tally.lines() == [f"  {len(photos)} refused: none of the classes"]
