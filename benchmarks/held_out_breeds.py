@@ -135,10 +135,10 @@ def detectors(features: Tensor, targets: Tensor, n_classes: int, penalty: float)
     found["Mahalanobis"] = mahalanobis(features, targets, n_classes)
     of_length_1 = mahalanobis(F.normalize(features), targets, n_classes)
     found["Mahalanobis, length 1"] = lambda x: of_length_1(F.normalize(x))
-    quadratic, linear, constants = log_ratio(features.double(), targets, n_classes)
-    found["relative Mahalanobis"] = lambda x: (
-        F.linear(x.double(), linear, constants).amax(dim=1) + ((x.double() @ quadratic) * x.double()).sum(dim=1)
-    )
+    found["relative Mahalanobis"] = relative(features, targets, n_classes, SHRINKAGE)
+    for shrinkage in (0.1, 0.5, 0.98):
+        score = relative(F.normalize(features), targets, n_classes, shrinkage)
+        found[f"{OURS}, shrinkage {shrinkage}"] = lambda x, score=score: score(F.normalize(x))  # type: ignore[misc]
     found[OURS] = UnknownDetector.fit(features, targets, features, n_classes, FALSE_ALARMS)
     return found
 
@@ -155,6 +155,17 @@ def mahalanobis(features: Tensor, targets: Tensor, n_classes: int) -> Score:
         return rows
 
     return lambda x: -torch.cdist(whitened(x), whitened(means)).square().amin(dim=1)
+
+
+def relative(features: Tensor, targets: Tensor, n_classes: int, shrinkage: float) -> Score:
+    """Return the relative Mahalanobis distance as `UnknownDetector` has it, of features of any length."""
+    quadratic, linear, constants = log_ratio(features.double(), targets, n_classes, shrinkage)
+
+    def score(x: Tensor) -> Tensor:
+        x = x.double()
+        return F.linear(x, linear, constants).amax(dim=1) + ((x @ quadratic) * x).sum(dim=1)
+
+    return score
 
 
 def train_head(features: Tensor, targets: Tensor, loss: Loss, n_classes: int, penalty: float) -> nn.Linear:

@@ -1,5 +1,6 @@
 """Does an image show none of the classes? A detector that looks at its features, and the file that keeps it."""
 
+import hashlib
 from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
@@ -10,13 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pets.data.cache.contents import digest
 from pets.errors import UserError
 from pets.files import write_bytes
 from pets.model.closed_form import ROUNDING, Moments, shrink
 
 SHRINKAGE = 0.9
-"""Of both covariances; `python -m benchmarks.held_out_breeds` tries others."""
+"""Of both covariances; `python -m benchmarks.held_out_breeds` compares it with others."""
 
 
 class UnknownDetector(nn.Module):
@@ -91,13 +91,27 @@ class UnknownDetector(nn.Module):
 
 def digest_of(weights: Mapping[str, Tensor]) -> Tensor:
     """Return uint8 (32,), by which a state dict is known again."""
-    values = (weights[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8) for name in sorted(weights))
-    return torch.from_numpy(digest(*(value.numpy() for value in values)).copy())
+    hashed = hashlib.blake2b(digest_size=32)
+    for name in sorted(weights):
+        hashed.update(weights[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return torch.tensor(list(hashed.digest()), dtype=torch.uint8)
 
 
-def log_ratio(directions: Tensor, targets: Tensor, n_classes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return float64 A (F, F), B (C, F) and c (C,): log p(x | class) - log p(x) is x A x + B x + c, and a constant."""
-    n, (counts, sums, products) = len(targets), Moments.of(directions, targets, n_classes)
+def log_ratio(
+    features: Tensor, targets: Tensor, n_classes: int, shrinkage: float = SHRINKAGE
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return float64 A (F, F), B (C, F) and c (C,): log p(x | class) - log p(x) is x A x + B x + c, and a constant.
+
+    Args:
+        features: Float64 (n, F).
+        targets: int64 (n,), their classes.
+        n_classes: C.
+        shrinkage: Of both covariances, in (0, 1]; see `pets.model.closed_form.shrink`.
+
+    Raises:
+        UserError: A class without images, or no spread within the classes.
+    """
+    n, (counts, sums, products) = len(targets), Moments.of(features, targets, n_classes)
     if empty := (counts == 0).nonzero().flatten().tolist():
         raise UserError(f"class {empty[0]} has no image to learn from")
     means, mean = sums / counts[:, None], sums.sum(0) / n
@@ -105,7 +119,7 @@ def log_ratio(directions: Tensor, targets: Tensor, n_classes: int) -> tuple[Tens
     if not within.trace() > ROUNDING * products.trace() / n:
         raise UserError("the features do not differ within the classes")
     precision, precision_of_all = (
-        torch.cholesky_inverse(torch.linalg.cholesky(shrink(covariance, SHRINKAGE))) for covariance in (within, whole)
+        torch.cholesky_inverse(torch.linalg.cholesky(shrink(covariance, shrinkage))) for covariance in (within, whole)
     )
     vectors, vector = means @ precision, precision_of_all @ mean
     constants = (mean @ vector - (vectors * means).sum(1)) / 2

@@ -6,9 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from pets.model import unknown
 from pets.model.closed_form import shrink
-from pets.model.unknown import UnknownDetector, digest_of
+from pets.model.unknown import SHRINKAGE, UnknownDetector, digest_of
 
 
 def clouds(n: int, n_classes: int = 3, n_features: int = 8, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -19,15 +18,14 @@ def clouds(n: int, n_classes: int = 3, n_features: int = 8, seed: int = 0) -> tu
     return centres[targets] + 0.5 * torch.randn(n, n_features, generator=generator) + 1, targets
 
 
-def test_familiarity_is_the_log_ratio_of_two_normal_densities(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unknown, "SHRINKAGE", 0.3)
+def test_familiarity_is_the_log_ratio_of_two_normal_densities() -> None:
     (features, targets), (known, _) = clouds(60), clouds(30, seed=1)
     familiarity = UnknownDetector.fit(features, targets, known, 3, 0.1)(known)
     x, y = F.normalize(features.double(), dim=1), F.normalize(known.double(), dim=1)
     means = torch.stack([x[targets == c].mean(0) for c in range(3)])
     within = torch.cov((x - means[targets]).T, correction=0)
-    classes = MultivariateNormal(means, shrink(within, 0.3))
-    whole = MultivariateNormal(x.mean(0), shrink(torch.cov(x.T, correction=0), 0.3))
+    classes = MultivariateNormal(means, shrink(within, SHRINKAGE))
+    whole = MultivariateNormal(x.mean(0), shrink(torch.cov(x.T, correction=0), SHRINKAGE))
     expected = classes.log_prob(y[:, None]).amax(1) - whole.log_prob(y)
     assert (familiarity < 0).sum() == 2  # at the third smallest of 30, the share of (30 + 1) that is wanted
     torch.testing.assert_close(familiarity.double(), expected - expected.sort().values[2], atol=1e-3, rtol=1e-4)
