@@ -89,9 +89,11 @@ def evaluate(
     needed = parts if options.precision is None else ("valid", *parts)
     plain = {part: _predict(classifier, data, part, store) for part in dict.fromkeys(needed)}
     threshold = None if options.precision is None else choose_threshold(plain["valid"], options.precision)
-    detector, seen = None, store or FeatureStore(classifier, data, precision)
+    detector, features = None, {}
     if options.false_alarms is not None:
-        detector = fit_detector(seen, len(classifier.classes), options.false_alarms)
+        seen = store or FeatureStore(classifier, data, precision)
+        features = {part: seen.features(part) for part in dict.fromkeys(("train", "valid", *parts))}
+        detector = fit_detector(features["train"], features["valid"], len(classifier.classes), options.false_alarms)
     evaluations = []
     for part in parts:
         result = report(plain[part])
@@ -100,7 +102,7 @@ def evaluate(
         if options.tta_n:
             result["tta"] = _tta_report(classifier, data, part, plain[part], options)
         if detector is not None:
-            result["unknown"] = refused(detector, seen.features(part).values)
+            result["unknown"] = refused(detector, features[part])
         evaluations.append(Evaluation(part, plain[part], result, detector))
     return evaluations
 

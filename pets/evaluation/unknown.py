@@ -3,21 +3,18 @@
 import logging
 from typing import Any
 
-from torch import Tensor
-
-from pets.evaluation.features import FeatureStore
+from pets.evaluation.features import Features
 from pets.evaluation.intervals import wilson
 from pets.model.unknown import UnknownDetector
 
 log = logging.getLogger(__name__)
 
 
-def fit_detector(store: FeatureStore, n_classes: int, false_alarms: float) -> UnknownDetector | None:
+def fit_detector(train: Features, valid: Features, n_classes: int, false_alarms: float) -> UnknownDetector | None:
     """Return a detector that learned from the training part, its threshold chosen on the validation part.
 
     None, with a warning, where it cannot be made of these images.
     """
-    train, valid = store.features("train"), store.features("valid")
     try:
         return UnknownDetector.fit(train.values, train.targets, valid.values, n_classes, false_alarms)
     except ValueError as error:
@@ -26,7 +23,7 @@ def fit_detector(store: FeatureStore, n_classes: int, false_alarms: float) -> Un
         return None
 
 
-def refused(detector: UnknownDetector, features: Tensor) -> dict[str, Any]:
-    """Return as plain values how many images a detector refuses, of features (n, F): a share with its 95% interval."""
-    n = int((detector(features) < 0).sum())
-    return {"wanted": detector.false_alarms, "refused": n, "share": wilson(n, len(features))._asdict()}
+def refused(detector: UnknownDetector, features: Features) -> dict[str, Any]:
+    """Return as plain values how many images a detector refuses: a share with its 95% interval."""
+    n = int((detector(features.values) < 0).sum())
+    return {"wanted": detector.false_alarms, "refused": n, "share": wilson(n, len(features.values))._asdict()}

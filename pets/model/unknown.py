@@ -93,7 +93,7 @@ def digest_of(weights: Mapping[str, Tensor]) -> Tensor:
     """Return uint8 (32,), by which a state dict is known again."""
     hashed = hashlib.blake2b(digest_size=32)
     for name in sorted(weights):
-        hashed.update(weights[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        hashed.update(weights[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return torch.tensor(list(hashed.digest()), dtype=torch.uint8)
 
 
