@@ -123,6 +123,8 @@ def check(cfg: DictConfig) -> None:
     for name, what in NEEDS.get(cfg.task, {}).items():
         if cfg[name] is None:
             raise UserError(f"task={cfg.task} needs {name}=, {what}")
+    if cfg.task == "learning_curve":
+        _check_learning_curve(cfg)
     if cfg.recipe.get("_target_") == "pets.schedule.recipe.probe":
         _check_probe(cfg)
     if cfg.recipe.get("_target_") == "pets.schedule.recipe.one_cycle":
@@ -140,6 +142,16 @@ def _check_probe(cfg: DictConfig) -> None:
         raise UserError("model.head.init=random is not allowed: recipe=probe solves the head, with lda or logistic")
     if cfg.task == "fit" and cfg.loss._target_ == "pets.model.losses.OneVsRest":
         raise UserError("loss=one_vs_rest is not allowed: recipe=probe solves the head for cross entropy")
+
+
+def _check_learning_curve(cfg: DictConfig) -> None:
+    """Refuse a head that cannot be solved, and a body that has seen the images."""
+    if cfg.model.head.init == "random":
+        raise UserError("task=learning_curve solves a head for every number of images: add recipe=probe")
+    if cfg.ckpt_path is not None:
+        raise UserError(
+            f"ckpt_path={cfg.ckpt_path}: task=learning_curve needs a body that has seen none of the images, so none"
+        )
 
 
 def _check_free(folder: RunFolder, cfg: DictConfig) -> None:

@@ -25,14 +25,14 @@ WITHIN = {
     "augment": "uniforms geometry lighting steps erasing trivial mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form logistic head_solver head losses metrics "
     "layer_groups network precision unknown checkpoint classifier",
-    "evaluation": "intervals comparison predictions features threshold interpretation label_doubts report tta unknown "
-    "gradcam evaluate figures embedding artifacts walkthrough",
-    "evaluation/figures": "style lr_curve choice schedule sweep classes confusion reliability grids batches",
+    "evaluation": "intervals comparison predictions features threshold interpretation label_doubts learning_curve report tta "
+    "unknown gradcam evaluate figures embedding artifacts walkthrough",
+    "evaluation/figures": "style lr_curve learning_curve choice schedule sweep classes confusion reliability grids batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card "
     "corrections page server",
     "callbacks": "plain_values ema training_state checkpoint_io boards step_seed sync_buffers stop mid_epoch "
     "finite_loss head_init one_cycle history progress dashboards range_test lr_finder evaluation",
-    "tasks": "find_lr inspect fit evaluate export predict serve check",
+    "tasks": "find_lr inspect fit evaluate export predict serve check learning_curve",
     "sweep": "record ranking luck jobs leaderboard",
 }
 """The same inside each folder."""

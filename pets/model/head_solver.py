@@ -68,14 +68,14 @@ def solve_head(features: Tensor, targets: Tensor, n_classes: int, options: Head)
         UserError: A class without items, or features without spread within the classes.
     """
     features = features.double()
-    rotated, basis = _rotated(features)
+    inner, basis = rotated(features)
     fold = folds(targets)
     if options.init == "lda":
         key, given = "shrinkage", options.shrinkage
-        solve = discriminants(rotated, targets, n_classes, fold, features.shape[1])
+        solve = discriminants(inner, targets, n_classes, fold, features.shape[1])
     else:
         key, given = "C", options.C
-        solve = _regressions(rotated, targets, n_classes, fold)
+        solve = _regressions(inner, targets, n_classes, fold)
     trials: list[Trial] = []
     # Without a fold, some class has to have two items still: a covariance within the classes needs them.
     can_validate = all((fold != k).sum() > n_classes for k in range(FOLDS))
@@ -83,7 +83,7 @@ def solve_head(features: Tensor, targets: Tensor, n_classes: int, options: Head)
     for value in TRIED[key] if given == "auto" else (given,):
         if n == 0 or _is_past_the_best(trials):
             break
-        trials.append(_cross_validated(solve, value, rotated, targets, fold, calibrated=key == "shrinkage"))
+        trials.append(_cross_validated(solve, value, inner, targets, fold, calibrated=key == "shrinkage"))
     best = min(trials, default=Trial(0.0, DEFAULT[key] if given == "auto" else given, 0.0, 1.0))
     weight, bias = solve(best.value, None)
     weight = weight if basis is None else weight @ basis.T
@@ -125,7 +125,7 @@ def inverse_temperature(logits: Tensor, targets: Tensor) -> float:
     return factor
 
 
-def _rotated(features: Tensor) -> tuple[Tensor, Tensor | None]:
+def rotated(features: Tensor) -> tuple[Tensor, Tensor | None]:
     """Return features in as many dimensions as there are items, if these are fewer, and the basis (F, n) of these.
 
     Both solvers depend on inner products alone, so nothing is lost, and 300 items of 1,280 features take a

@@ -29,5 +29,6 @@ TASKS = {
     "export": "a folder that predicts on any machine",
     "serve": "a page in the browser: drop photographs, correct labels",
     "check": "what is broken, odd, doubled or doubtful in the data",
+    "learning_curve": "what twice as many photographs would bring",
 }
 """What `task=` can name."""

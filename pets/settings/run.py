@@ -13,7 +13,7 @@ from pets.settings.parts import TASKS, Part
     "",
     children=(
         "data", "augment", "model", "loss", "optimizer", "recipe", "lr_finder", "ema", "callbacks", "logger", "trainer",
-        "evaluate", "check", "predict", "export", "serve", "tta",
+        "evaluate", "check", "learning_curve", "predict", "export", "serve", "tta",
     ),
 )  # fmt: skip
 class Run:
@@ -90,6 +90,14 @@ class Check:
         if self.features and self.predictions is not None:
             raise ValueError("check.features=true is not allowed with check.predictions: leave one of them out")
         return self
+
+
+@declared("learning_curve")
+class LearningCurve:
+    """How task=learning_curve measures."""
+
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 5
+    """how often the subsets of the training images are drawn"""
 
 
 @declared("predict")

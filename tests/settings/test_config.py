@@ -80,6 +80,7 @@ TABLE: dict[str, list[Row]] = {
         ("check.predictions", *TEXT_OR_NULL),
         ("check.features", *FLAG),
         ("check.confidence", *SHARE),
+        ("learning_curve.repeats", [1, 1000], [0, 1001, 5.0]),
         ("predict.top_k", *COUNT),
         ("predict.format", ["csv", "jsonl"], ["json"]),
         ("predict.batch_size", [1, 65_536], [0, 65_537]),
