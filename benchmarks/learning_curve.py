@@ -89,11 +89,16 @@ def draw(targets: Tensor, classes: int, per_class: int | None, rng: np.random.Ge
 
 def halved(features: Tensor, targets: Tensor, seed: int) -> Task:
     """Return a random split of images, and half of its training part."""
-    names, targets = targets.unique(return_inverse=True)
+    names, classes = np.unique(targets.numpy(), return_inverse=True)
+    targets = torch.from_numpy(classes)
     order = _with_all_classes(targets, seed)
     valid, train = order[: len(order) // 5], order[len(order) // 5 :]
     half = train[subset(torch.arange(len(train)), targets[train], 0.5)]
-    return Task(*(Features(features[rows], targets[rows], rows) for rows in (train, half, valid)), len(names))
+
+    def of(rows: Tensor) -> Features:
+        return Features(features[rows], targets[rows], rows)
+
+    return Task(of(train), of(half), of(valid), len(names))
 
 
 def choose_all(task: Task, order: Tensor) -> tuple[float, ...]:
@@ -120,7 +125,7 @@ def _with_all_classes(targets: Tensor, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     while True:
         order = torch.randperm(len(targets), generator=generator)
-        if len(targets[order[len(order) // 5 :]].unique()) == len(targets.unique()):
+        if len(np.unique(targets[order[len(order) // 5 :]])) == len(np.unique(targets)):
             return order
 
 

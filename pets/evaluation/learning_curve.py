@@ -25,8 +25,9 @@ EXPONENT = (0.75, 0.25)
 """Mean and standard deviation of what is known of an exponent before anything is measured. It is 1 where the error is
 that of estimated means (Fukunaga and Hayes, 1989, Effects of sample size in classifier design), and about 1/2 for
 classifiers of photographs (Hoiem et al., 2021, Learning curves for analysis of deep networks)."""
-MISFIT = 0.05
-"""Standard deviation, in the logarithm of the odds, by which true curves leave a power law."""
+MISFIT = 0.1
+"""Standard deviation, in the logarithm of the odds, by which true curves leave a power law. At 0.05 the intervals of
+Caltech-101, whose head changes with the shrinkage chosen for each size, covered 82% instead of 90%."""
 LEVEL = 0.05
 """Chance that any class is named that errs no more than the others."""
 DRAWS = 4000
@@ -124,7 +125,7 @@ def subset(order: Tensor, targets: Tensor, share: float) -> Tensor:
         targets: int64 (n,) classes of the images, by index.
         share: In (0, 1].
     """
-    one_class = [order[targets[order] == label] for label in targets.unique()]
+    one_class = [order[targets[order] == label] for label in np.unique(targets.numpy()).tolist()]
     return torch.cat([rows[: max(1, round(share * len(rows)))] for rows in one_class]).sort().values
 
 

@@ -111,8 +111,8 @@ def test_golden_forecast() -> None:
     law = fit(power_law(0.03, 10.0, 1.0))
     assert law.measured == 1600
     assert law.odds == pytest.approx(0.03 + 10 / 1600, rel=0.01)
-    assert (law.exponent.mean(), law.offset.mean()) == (pytest.approx(0.88, abs=0.03), pytest.approx(0.77, abs=0.03))
-    assert tuple(forecast(law, 3200, 10_000)) == pytest.approx((0.0312, 0.0272, 0.0353), abs=0.0005)
+    assert (law.exponent.mean(), law.offset.mean()) == (pytest.approx(0.72, abs=0.02), pytest.approx(0.58, abs=0.02))
+    assert tuple(forecast(law, 3200, 10_000)) == pytest.approx((0.0299, 0.0242, 0.0365), abs=0.0005)
 
 
 @given(seed=st.integers(0, 50), n=st.integers(1, 40))
@@ -144,7 +144,8 @@ def test_a_class_that_errs_most_beyond_chance_comes_first() -> None:
     curve, valid = errors_of([0.1, 0.1, 0.7, 0.1], 20)
     rows = by_class(curve, torch.arange(4).repeat(20), valid, CLASSES)
     assert [row.label for row in rows if row.p < LEVEL] == ["c"]
-    assert rows[0][:5] == ("c", 20, 20, pytest.approx(0.7), pytest.approx(0.7))
+    assert rows[0][:3] == ("c", 20, 20)
+    assert rows[0][3:5] == pytest.approx((0.7, 0.7))
 
 
 def test_chance_names_no_class_and_a_class_without_validation_images_has_no_row() -> None:
