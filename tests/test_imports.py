@@ -25,9 +25,10 @@ WITHIN = {
     "augment": "uniforms geometry lighting steps erasing trivial mix batch",
     "model": "weights backbone resnet timm_backbone library closed_form logistic head_solver head losses metrics "
     "layer_groups network precision unknown checkpoint classifier",
-    "evaluation": "intervals comparison predictions features threshold interpretation label_doubts learning_curve report tta "
-    "unknown gradcam evaluate figures embedding artifacts walkthrough",
-    "evaluation/figures": "style lr_curve learning_curve choice schedule sweep classes confusion reliability grids batches",
+    "evaluation": "intervals comparison predictions features threshold interpretation label_doubts learning_curve "
+    "report tta unknown gradcam evaluate figures embedding artifacts walkthrough",
+    "evaluation/figures": "style lr_curve learning_curve choice schedule sweep classes confusion reliability grids "
+    "batches",
     "deploy": "metadata artifact exportable export predictor input_files prediction_file predict model_card "
     "corrections page server",
     "callbacks": "plain_values ema training_state checkpoint_io boards step_seed sync_buffers stop mid_epoch "
