@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
 from pets import machine
-from pets.callbacks.checkpoint_io import AtomicCheckpointIO
+from pets.callbacks.checkpoint_io import AtomicCheckpointIO, SyncBeside
 from pets.data.datamodule import ImageDataModule
 from pets.errors import UserError
 from pets.evaluation.evaluate import Options
@@ -131,6 +131,7 @@ def trainer(cfg: DictConfig, resumed_step: int | None = None, **replacements: An
     kept = (callback.dirpath for callback in settings.get("callbacks", ()) if isinstance(callback, ModelCheckpoint))
     files = AtomicCheckpointIO(RunFolder(cfg.run_dir).checkpoints, filter(None, kept))
     settings["plugins"] = [files, *_plugins(cfg)]
+    settings["callbacks"] = [*settings.get("callbacks", ()), SyncBeside(files)]
     settings["logger"] = [_logger(node, resumed_step) for node in _nodes(cfg, "logger")]
     try:
         built: Trainer = instantiate(cfg.trainer, **(settings | replacements), _convert_="all")

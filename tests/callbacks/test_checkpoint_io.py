@@ -4,13 +4,16 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from pets.callbacks.checkpoint_io import AtomicCheckpointIO, best_checkpoint
+from pets.callbacks.checkpoint_io import AtomicCheckpointIO, SyncBeside, best_checkpoint
 
 OLD, NEW = {"weights": torch.zeros(1000)}, {"weights": torch.ones(1000)}
 
@@ -92,6 +95,89 @@ def test_a_limit_on_the_size_of_files_is_met_while_writing(path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(path), str(path.parent)], check=False)
     assert done.returncode == errno.EFBIG
+    assert holds(path, OLD)
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """A disk that syncs nothing until it is told to."""
+    ready, sync = Event(), os.fsync
+
+    def late(descriptor: int) -> None:
+        assert ready.wait(60)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", late)
+    yield ready
+    ready.set()
+
+
+@pytest.fixture
+def beside(path: Path) -> Iterator[AtomicCheckpointIO]:
+    """As it is while a fit trains."""
+    files = AtomicCheckpointIO(path.parent)
+    SyncBeside(files).on_train_start(None, None)  # type: ignore[arg-type]
+    yield files
+    files.teardown()
+
+
+def test_training_goes_on_while_the_disk_syncs_what_was_saved(
+    path: Path, beside: AtomicCheckpointIO, disk: Event
+) -> None:
+    weights = torch.ones(1000)
+    beside.save_checkpoint({"weights": weights}, path)
+    weights.zero_().sub_(1)  # the next step
+    assert holds(path, OLD), "the name is given to what the disk has"
+    disk.set()
+    SyncBeside(beside).on_train_end(None, None)  # type: ignore[arg-type]
+    assert holds(path, NEW), "whatever comes after the training finds it"
+    assert not beside.beside
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_name_that_is_new_is_taken_at_once(path: Path, beside: AtomicCheckpointIO) -> None:
+    beside.save_checkpoint(NEW, path.with_name("epoch=1.ckpt"))
+    assert holds(path.with_name("epoch=1.ckpt"), NEW)
+
+
+def test_what_takes_the_place_of_a_checkpoint_is_whole_before_that_is_removed(
+    path: Path, beside: AtomicCheckpointIO, disk: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = path.with_name("old.ckpt")
+    path.rename(old)
+    path.touch()
+    unlinked, unlink = [], os.unlink
+
+    def look_and_unlink(file: Any, **options: Any) -> None:
+        unlinked.append((Path(file).name, holds(path, NEW)))
+        unlink(file, **options)
+
+    beside.save_checkpoint(NEW, path)
+    monkeypatch.setattr(os, "unlink", look_and_unlink)
+    disk.set()
+    beside.remove_checkpoint(old)
+    assert unlinked == [("old.ckpt", True)]
+
+
+@pytest.mark.parametrize("then", ["save", "load", "remove", "teardown"])
+def test_what_fails_beside_the_training_ends_it_with_the_next_call(
+    path: Path, beside: AtomicCheckpointIO, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    calls = {
+        "save": lambda: beside.save_checkpoint(NEW, path),
+        "load": lambda: beside.load_checkpoint(path),
+        "remove": lambda: beside.remove_checkpoint(path),
+        "teardown": beside.teardown,
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        beside.save_checkpoint(NEW, path)
+        with pytest.raises(OSError, match=r"No space left on device: .*, the one before it is kept: '"):
+            calls[then]()
     assert holds(path, OLD)
     assert list(path.parent.iterdir()) == [path]
 
