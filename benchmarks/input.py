@@ -1,6 +1,10 @@
-"""From files to uint8 squares with 2 workers, and on to augmented batches: images a second."""
+"""From files to uint8 squares with 2 workers, and on to augmented batches: images a second; and what a square costs."""
 
+import math
+import mmap
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -46,6 +50,8 @@ def measure(settings: Settings) -> Iterator[Table]:
         cases.append(Case(FASTAI, rivals.drain_items(files, BATCH), items))
     yield _table("items", "File to uint8 square (limit: decode only)", cases, claims, note, settings)
 
+    yield _stages(files[:BATCH], settings)
+
     modules = {name: ours.data_module(root, BATCH, *variant) for name, variant in VARIANTS.items()}
     cases = [Case(name, ours.drain_items(variant), items) for name, variant in modules.items()]
     yield _table("variants", "File to uint8 square by data.presize and data.cache", cases, [], note, settings)
@@ -64,6 +70,41 @@ def _table(name: str, title: str, cases: list[Case], claims: list[Claim], note: 
     if not rivals.available():
         table.notes.append(rivals.MISSING)
     return table
+
+
+def _stages(files: list[Path], settings: Settings) -> Table:
+    """What a worker does to a batch, a stage a row, on one thread."""
+    presize = Presize()
+    decoded = [open_image(file) for file in files]
+    squares = [presize.square(presize.resize(image), 0.5)[0] for image in decoded]
+    shape = len(squares), *squares[0].shape
+    reused = _shared(shape)
+
+    stages: dict[str, Callable[[], object]] = {
+        "decode": lambda: [open_image(file) for file in files],
+        "presize": lambda: [presize.square(presize.resize(image), 0.5) for image in decoded],
+        "stack into fresh shared memory": lambda: torch.stack(squares, out=_shared(shape)),
+        "the same into shared memory used before": lambda: torch.stack(squares, out=reused),
+    }
+    table = Table("stages", "File to uint8 square: processor time of an image, by stage", "ms", 2)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        seconds = interleave([Case(name, partial(_cpu_seconds, run)) for name, run in stages.items()], settings.repeats)
+    finally:
+        torch.set_num_threads(threads)
+    table.measures = {name: [1e3 * value / len(files) for value in values] for name, values in seconds.items()}
+    return table
+
+
+def _shared(shape: tuple[int, ...]) -> Tensor:
+    return torch.frombuffer(mmap.mmap(-1, math.prod(shape)), dtype=torch.uint8).view(shape)
+
+
+def _cpu_seconds(run: Callable[[], object]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
 
 
 class _Decoder(Dataset[Tensor]):

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import ours, rivals
 from benchmarks.harness import Case, Claim, Table, interleave
@@ -22,6 +23,8 @@ from benchmarks.settings import Settings
 from pets.machine import resolve_precision
 
 BATCH, CLASSES, STEPS = 16, 37, 4
+MATRIX = 2048
+"""Rows and columns of the matrices whose product shows what the cores can do."""
 Batches = Sequence[tuple[Tensor, Tensor]]
 
 
@@ -41,6 +44,33 @@ def measure(settings: Settings) -> Iterator[Table]:
     for arch in ("resnet18", "resnet34"):
         for frozen, targets in ((True, (0.45, 0.25)), (False, (0.9, 0.55))):
             yield _table(arch, frozen, targets, batches, settings.repeats)
+    yield _arithmetic(batches[0], settings.repeats)
+
+
+def _arithmetic(batch: tuple[Tensor, Tensor], repeats: int) -> Table:
+    """How near a step, of which convolutions and the head count, comes to the product of two large matrices."""
+    model = torchvision.models.resnet18(weights=None).eval().to(memory_format=torch.channels_last)
+    images, targets = batch[0].to(memory_format=torch.channels_last), batch[1]
+    left, right = torch.rand(2, MATRIX, MATRIX)
+
+    def step() -> None:
+        F.cross_entropy(model(images), targets).backward()  # type: ignore[no-untyped-call]
+
+    runs: dict[str, Callable[[], object]] = {"forward and backward, resnet18": step, "matrices": lambda: left @ right}
+    table = Table("arithmetic", "float32 arithmetic by processor time", "GFLOP/s of a core", 0)
+    for name, seconds in interleave(
+        [Case(name, partial(_cpu_seconds, run)) for name, run in runs.items()], repeats
+    ).items():
+        with FlopCounterMode(display=False) as counter:
+            runs[name]()
+        table.measures[name] = [counter.get_total_flops() / 1e9 / value for value in seconds]
+    return table
+
+
+def _cpu_seconds(run: Callable[[], object]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
 
 
 def _table(arch: str, frozen: bool, targets: tuple[float, float], batches: Batches, repeats: int) -> Table:
