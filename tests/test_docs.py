@@ -113,7 +113,7 @@ def test_every_command_is_one(command: str) -> None:
             for name in re.findall(r"\[([\w,]+)\]", " ".join(rest)):
                 assert set(name.split(",")) <= set(EXTRAS)
         case ["pytest", *rest]:
-            assert [path for path in rest if path not in ("-n", "2") and not (ROOT / path).exists()] == []
+            assert [path for path in rest if path not in ("-n", "4") and not (ROOT / path).exists()] == []
         case ["bash", path] | ["python", path, *_] if path.startswith((".ci", "benchmarks")):
             assert (ROOT / path).is_file()
         case ["python", "-m", module, *rest] if module.startswith("benchmarks"):

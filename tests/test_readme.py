@@ -17,5 +17,5 @@ def test_ci_installs_and_starts_it_as_it_says() -> None:
         assert step in ci
     assert "python train.py experiment=demo" in README
     assert "python train.py experiment=demo" in ci
-    assert README.count('```bash\npip install -e ".[dev]" && pytest -n 2\n```') == 1
-    assert ci.splitlines()[-1] == "pytest -n 2"
+    assert README.count('```bash\npip install -e ".[dev]" && pytest -n 4\n```') == 1
+    assert ci.splitlines()[-1] == "pytest -n 4"
