@@ -26,6 +26,7 @@ from benchmarks.unknown import Scores, detector_report, unknown_figure
 from pets.data.labels import RegexLabeller, Vocab
 from pets.data.presize import Presize
 from pets.data.sources.folder import list_images
+from pets.evaluation.intervals import spread
 from pets.model.closed_form import Moments, shrink
 from pets.model.head_solver import solve_head
 from pets.model.losses import CrossEntropy, Loss, OneVsRest
@@ -198,9 +199,10 @@ def table(results: list[dict[str, Any]]) -> str:
     for name in names:
         cells = []
         for what in shown:
-            areas = [result[name][what]["auroc"]["value"] for result in results]
+            area = spread([result[name][what]["auroc"]["value"] for result in results])
+            sd = "" if area.sd is None else f" ({area.sd:.3f})"
             refused = np.mean([result[name][what]["unknown_refused"]["value"] for result in results])
-            cells.append(f"{what}: AUROC {np.mean(areas):.3f} ({np.std(areas, ddof=1):.3f}), refused {refused:4.0%}")
+            cells.append(f"{what}: AUROC {area.mean:.3f}{sd}, refused {refused:4.0%}")
         lines.append(f"{name:<{max(map(len, names))}}  {'   '.join(cells)}")
     return "\n".join(lines)
 

@@ -23,7 +23,8 @@ def test_held_out_breeds_runs(
     monkeypatch.setattr("sys.argv", words)
     held_out_breeds.main()
     (result,) = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert (result["n_train"], result["softmax"]["n_known"], result["softmax"]["n_unknown"]) == (14, 2, 8)
+    shown = result["softmax"]["breeds"]
+    assert (result["n_train"], shown["n_known"], shown["n_unknown"]) == (14, 2, 8)
     assert (tmp_path / "out" / "unknown.png").is_file()
 
 
