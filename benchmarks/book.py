@@ -128,7 +128,7 @@ def picture(runs: Mapping[str, Sequence[Curve]]) -> Figure:
     axes.set(yscale="log", xlabel="epoch", ylabel="error rate on validation images, %")
     axes.yaxis.set_major_formatter("{x:.3g}")
     axes.yaxis.set_minor_formatter("{x:.3g}")
-    axes.grid(color=GRID)
+    axes.grid(color=GRID, which="both")
     axes.legend()
     return figure
 
