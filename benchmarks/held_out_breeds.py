@@ -140,8 +140,8 @@ def detectors(features: Tensor, targets: Tensor, n_classes: int, penalty: float)
     for shrinkage in (0.1, 0.5, 0.98):
         score = relative(F.normalize(features), targets, n_classes, shrinkage)
         found[f"{OURS}, shrinkage {shrinkage}"] = lambda x, score=score: score(F.normalize(x))  # type: ignore[misc]
-    # Any share that few images allow: it moves all scores alike, and `one_seed` takes a threshold of its own.
-    found[OURS] = UnknownDetector.fit(features, targets, features, n_classes, 0.5)
+    share = max(FALSE_ALARMS, 1 / len(targets))  # the least that few images allow; it moves all scores alike
+    found[OURS] = UnknownDetector.fit(features, targets, features, n_classes, share)
     return found
 
 
